@@ -1,0 +1,5 @@
+//! Frames from files and interfaces.
+
+mod frame;
+
+pub use frame::{Frame, LinkType, SourceId};

@@ -1,0 +1,5 @@
+//! Frame in, packet out.
+
+mod packet;
+
+pub use packet::{Packet, TcpFlags, TcpHeader, Transport, Tunnel, TunnelPath};
