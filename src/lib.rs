@@ -4,5 +4,6 @@ pub mod capture;
 mod counters;
 pub mod decode;
 pub mod findings;
+pub mod policy;
 pub mod stream;
 pub mod time;
