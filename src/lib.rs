@@ -1,9 +1,18 @@
 //! Finds Model Context Protocol (MCP) traffic in packet captures.
 
 pub mod capture;
+pub mod cli;
 mod counters;
 pub mod decode;
+pub mod detect;
+pub mod engine;
 pub mod findings;
+pub mod flow;
+pub mod mcp;
 pub mod policy;
+pub mod report;
+pub mod signature;
 pub mod stream;
 pub mod time;
+
+pub use engine::Engine;

@@ -18,6 +18,9 @@ macro_rules! named {
             /// Every value, in the order of declaration.
             pub const ALL: &'static [Self] = &[ $( Self::$variant, )* ];
 
+            /// The names used in findings, in the order of declaration.
+            pub const NAMES: &'static [&'static str] = &[ $( $text, )* ];
+
             /// The name used in findings.
             pub const fn as_str(self) -> &'static str {
                 match self { $( Self::$variant => $text, )* }
@@ -26,6 +29,12 @@ macro_rules! named {
             /// The value of that name.
             pub fn parse(text: &str) -> Option<Self> {
                 match text { $( $text => Some(Self::$variant), )* _ => None }
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
             }
         }
 
@@ -114,6 +123,25 @@ named! {
 }
 
 named! {
+    /// Which way a message went.
+    pub enum MessageDirection {
+        /// From the client.
+        ToServer = "to_server",
+        /// From the server.
+        ToClient = "to_client",
+    }
+}
+
+impl From<crate::stream::Direction> for MessageDirection {
+    fn from(direction: crate::stream::Direction) -> Self {
+        match direction {
+            crate::stream::Direction::ToServer => Self::ToServer,
+            crate::stream::Direction::ToClient => Self::ToClient,
+        }
+    }
+}
+
+named! {
     /// How MCP is carried.
     pub enum McpTransport {
         /// Streamable HTTP (2025-03-26 and later).
@@ -186,6 +214,23 @@ pub struct Row {
     pub bytes_to_client: u64,
     /// Packets.
     pub packets: u64,
+}
+
+impl Row {
+    /// The host that was asked for, without port: that of HTTP, else that of
+    /// TLS.
+    pub fn host(&self) -> Option<&str> {
+        let named = self.http.host.as_deref().map(without_port).filter(|host| !host.is_empty());
+        named.or(self.tls.sni.as_deref())
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    // The colons of an IPv6 literal stand in brackets.
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
 }
 
 /// `capture.*`.
@@ -261,6 +306,8 @@ pub struct McpColumns {
     pub method: Option<String>,
     /// Kind of message.
     pub message_kind: Option<MessageKind>,
+    /// Which way the message went.
+    pub direction: Option<MessageDirection>,
     /// JSON-RPC id as written.
     pub jsonrpc_id: Option<String>,
     /// Tool, prompt or resource (in a response row, that of its request).
@@ -303,4 +350,27 @@ pub struct IdentityColumns {
     pub user: Option<String>,
     /// How that is known.
     pub source: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+
+    #[test]
+    fn host_has_no_port() {
+        let mut row = samples::bare();
+        assert_eq!(row.host(), None);
+        row.tls.sni = Some("sni.example".to_owned());
+        for (host, bare) in [
+            ("mcp.example.com", "mcp.example.com"),
+            ("localhost:8080", "localhost"),
+            ("[::1]:8080", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("", "sni.example"),
+            (":80", "sni.example"),
+        ] {
+            row.http.host = Some(host.to_owned());
+            assert_eq!(row.host(), Some(bare), "{host}");
+        }
+    }
 }

@@ -1,7 +1,18 @@
 //! Protocols over a stream: bytes of one flow in, exchanges and messages out.
 
+pub mod coding;
+mod connection;
 mod exchange;
+pub mod http1;
+pub mod sse;
+#[cfg(test)]
+mod testing;
+pub mod uri;
+pub mod websocket;
 
+pub use connection::{
+    Connection, ConnectionCounters, ConnectionSink, StreamCounters, StreamLimits,
+};
 pub use exchange::{
     ExchangeId, ExchangeSink, HeadFlags, Header, HttpVersion, Interest, RequestHead, ResponseHead,
     find_header,
@@ -22,6 +33,14 @@ impl Direction {
         match self {
             Self::ToServer => Self::ToClient,
             Self::ToClient => Self::ToServer,
+        }
+    }
+
+    /// The name used in findings: `to_server`, `to_client`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ToServer => "to_server",
+            Self::ToClient => "to_client",
         }
     }
 

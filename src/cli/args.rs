@@ -1,0 +1,262 @@
+//! Arguments as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Find Model Context Protocol (MCP) traffic, approved or not, on the wire.
+#[derive(Debug, Parser)]
+#[command(name = "mcpwatch", version, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Replay captures and report the MCP traffic in them
+    Scan(ScanArgs),
+    /// Work on signature sets
+    #[command(subcommand)]
+    Signatures(SignaturesCommand),
+    /// Sum up findings files
+    Report(ReportArgs),
+    /// Print the schema of the findings
+    Schema(SchemaArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// `mcpwatch scan`.
+#[derive(Debug, Args)]
+pub struct ScanArgs {
+    /// Captures (pcap or pcapng, also gzip- or zstd-compressed), directories of
+    /// captures, or - for standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Options shared with `sense`.
+    #[command(flatten)]
+    pub detection: DetectionArgs,
+
+    /// Show no progress bar
+    #[arg(long)]
+    pub no_progress: bool,
+
+    /// Bound on memory, e.g. 512M or 2G
+    #[arg(long, value_name = "SIZE", default_value = "2G", value_parser = parse_size)]
+    pub memcap: u64,
+}
+
+/// What to look for and where to write it.
+#[derive(Debug, Args)]
+pub struct DetectionArgs {
+    /// Write findings to a file, format by its extension (.arrow, .arrows,
+    /// .parquet, .jsonl, .csv); - is standard output. Repeatable
+    #[arg(short, long, value_name = "PATH")]
+    pub output: Vec<PathBuf>,
+
+    /// Format of the findings, whatever the extension
+    #[arg(short, long, value_name = "FORMAT")]
+    pub format: Option<String>,
+
+    /// Write one row for every JSON-RPC message
+    #[arg(long)]
+    pub messages: bool,
+
+    /// Leave out findings below this confidence
+    #[arg(long, value_name = "LEVEL", default_value = "possible")]
+    pub min_confidence: Level,
+
+    /// Exit with 1 if a finding reaches this confidence
+    #[arg(long, value_name = "LEVEL")]
+    pub fail_on: Option<Level>,
+
+    /// Add the signatures of a file or folder. Repeatable
+    #[arg(long, value_name = "PATH")]
+    pub signatures: Vec<PathBuf>,
+
+    /// Do without the shipped signatures
+    #[arg(long)]
+    pub no_builtin_signatures: bool,
+
+    /// Classify servers by a governance policy
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+
+    /// Look only at packets that match a BPF expression (needs the libpcap
+    /// feature)
+    #[arg(long, value_name = "BPF")]
+    pub filter: Option<String>,
+
+    /// Worker threads [default: the number of processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: Option<u16>,
+
+    /// Write all counters as JSON; - is standard output
+    #[arg(long, value_name = "PATH")]
+    pub stats: Option<PathBuf>,
+
+    /// Write session ids and excerpts as they were on the wire
+    #[arg(long)]
+    pub show_secrets: bool,
+
+    /// Name of this sensor, for the findings
+    #[arg(long, value_name = "NAME")]
+    pub sensor: Option<String>,
+
+    /// Print no report, no progress and no warnings
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// When to colour the report
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+/// A confidence, as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    /// One weak signal.
+    Possible,
+    /// A catalogued host, an MCP header, or two kinds of weak signal.
+    Likely,
+    /// A JSON-RPC message of MCP shape.
+    Confirmed,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// `mcpwatch schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// How to print it
+    #[arg(long, value_enum, default_value = "md")]
+    pub format: SchemaFormat,
+}
+
+/// How a schema is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaFormat {
+    /// An Arrow IPC stream without batches.
+    Arrow,
+    /// JSON.
+    Json,
+    /// A Markdown table.
+    Md,
+}
+
+/// `mcpwatch report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Findings files (.arrow, .arrows, .jsonl)
+    #[arg(required = true, value_name = "FINDINGS")]
+    pub findings: Vec<PathBuf>,
+
+    /// How to print it
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub format: ReportFormat,
+
+    /// When to colour the report
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For a terminal.
+    Text,
+    /// Markdown.
+    Md,
+    /// JSON.
+    Json,
+}
+
+/// `mcpwatch signatures …`.
+#[derive(Debug, Subcommand)]
+pub enum SignaturesCommand {
+    /// List the signatures of a set
+    List(SignatureSetArgs),
+    /// Check that a set is valid
+    Check(SignatureSetArgs),
+    /// Check that every example in a set is answered as it says
+    Test(SignatureSetArgs),
+}
+
+/// Which set to work on.
+#[derive(Debug, Args)]
+pub struct SignatureSetArgs {
+    /// Signature files or folders [default: the shipped set]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// How to print it
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: ListFormat,
+}
+
+/// How a list is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// A table.
+    Text,
+    /// JSON.
+    Json,
+}
+
+/// Reads a size in bytes with an optional binary suffix.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => text.split_at(at),
+        None => (text, ""),
+    };
+    let shift = match unit.to_ascii_uppercase().trim_end_matches("IB").trim_end_matches('B') {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err(format!("`{unit}` is not a unit; use K, M, G or T")),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("`{text}` is not a size"))?;
+    number.checked_mul(1 << shift).ok_or_else(|| format!("`{text}` is too large"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes() {
+        let cases = [("0", Ok(0)), ("512M", Ok(512 << 20)), ("2G", Ok(2 << 30)), ("1KiB", Ok(1024))];
+        for (text, size) in cases {
+            assert_eq!(parse_size(text), size, "{text}");
+        }
+        for text in ["", "G", "1X", "-1", "99999999999999999999", "18446744073709551615K"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+}

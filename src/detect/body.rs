@@ -1,0 +1,532 @@
+//! One body: bytes as they come off the wire in, JSON-RPC messages out.
+//!
+//! ```text
+//! content coding ─ first bytes ─┬─ JSON: automaton + scanner
+//!                               ├─ event stream: events ─ automaton + scanner
+//!                               └─ anything else: skipped
+//! ```
+//!
+//! The first bytes decide, not the content type: a body that begins neither
+//! like JSON nor like an event stream is not touched again.
+
+use std::ops::ControlFlow;
+
+use super::event::{Carrier, MessageFacts};
+use super::facts;
+use crate::mcp::{Charset, Endpoint, Message, Scanner};
+use crate::signature::{Cursor, HitSet, Matcher};
+use crate::stream::{Direction, Interest};
+use crate::stream::coding::{CodingCounters, Decoder};
+use crate::stream::sse::{SseEvent, SseParser, SseSink};
+
+/// White space that may stand before a body's first character.
+const MAX_BLANK: usize = 4096;
+/// Bytes that tell an event stream from other text.
+const SNIFF: usize = 8;
+/// Messages kept of one body until it is known whether it is one of MCP.
+const MAX_MESSAGES: usize = 1024;
+/// Bytes kept of the first event of a stream: the endpoint of a legacy server.
+const MAX_ENDPOINT: usize = 1024;
+
+crate::counters! {
+    /// What bodies were.
+    pub struct BodyCounters {
+        /// Bodies with content.
+        bodies,
+        /// Bodies that begin like JSON.
+        json,
+        /// Bodies that begin like an event stream.
+        event_streams,
+        /// Bodies that begin like neither, and were skipped.
+        skipped,
+        /// Bodies whose content coding could not be undone.
+        undecodable,
+        /// Bytes scanned.
+        bytes_scanned,
+        /// JSON-RPC messages found.
+        messages,
+        /// Bodies with several JSON documents, which no MCP body has.
+        several_documents,
+        /// Messages beyond the number kept of one body.
+        messages_dropped,
+    }
+}
+
+/// What a body gave.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A message with the body signatures that hit before it.
+    Message(Carrier, Box<MessageFacts>, HitSet),
+    /// The endpoint event that opens a legacy stream, with its session.
+    Endpoint(String),
+}
+
+/// The state of one body.
+#[derive(Debug, Default)]
+pub(super) struct Body {
+    decoder: Option<Box<Decoder>>,
+    state: State,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Blank,
+    Sniffing(Head),
+    Json(Box<Document>),
+    Events(Box<Events>),
+    Skipped,
+}
+
+/// The first bytes after any white space.
+#[derive(Clone, Copy, Debug, Default)]
+struct Head {
+    bytes: [u8; SNIFF],
+    len: usize,
+    blank: usize,
+}
+
+/// What bodies share: matchers, buffers, counters.
+#[derive(Debug)]
+pub(super) struct Bench<'a> {
+    pub(super) matcher: &'a Matcher,
+    pub(super) direction: Direction,
+    pub(super) documents: &'a mut Vec<Box<Document>>,
+    pub(super) counters: &'a mut BodyCounters,
+    pub(super) coding: &'a mut CodingCounters,
+}
+
+impl Body {
+    /// A body with the content codings that `decoder` undoes.
+    pub(super) fn new(decoder: Option<Decoder>) -> Self {
+        Self { decoder: decoder.map(Box::new), state: State::Blank }
+    }
+
+    /// A body that is not to be looked at.
+    pub(super) fn skipped() -> Self {
+        Self { decoder: None, state: State::Skipped }
+    }
+
+    /// Takes the next bytes.
+    pub(super) fn feed(
+        &mut self,
+        data: &[u8],
+        bench: &mut Bench<'_>,
+        found: &mut dyn FnMut(Found),
+    ) -> Interest {
+        match &mut self.decoder {
+            None => self.state.feed(data, bench, found),
+            Some(decoder) => {
+                let state = &mut self.state;
+                let mut coding = *bench.coding;
+                let result = decoder.decode(data, &mut coding, &mut |piece| {
+                    state.feed(piece, bench, found);
+                    match state {
+                        State::Skipped => ControlFlow::Break(()),
+                        _ => ControlFlow::Continue(()),
+                    }
+                });
+                *bench.coding = coding;
+                if result.is_err() {
+                    bench.counters.undecodable += 1;
+                    self.state.end(false, bench, found);
+                }
+            }
+        }
+        match self.state {
+            State::Skipped => Interest::Skip,
+            _ => Interest::Wanted,
+        }
+    }
+
+    /// Bytes of the body were lost.
+    pub(super) fn gap(&mut self, bench: &mut Bench<'_>, found: &mut dyn FnMut(Found)) {
+        if let Some(decoder) = &mut self.decoder {
+            decoder.gap(bench.coding);
+            self.state.end(false, bench, found);
+            return;
+        }
+        match &mut self.state {
+            State::Events(events) => events.gap(bench, found),
+            _ => self.state.end(false, bench, found),
+        }
+    }
+
+    /// The body ended, `complete` or cut.
+    pub(super) fn end(
+        &mut self,
+        complete: bool,
+        bench: &mut Bench<'_>,
+        found: &mut dyn FnMut(Found),
+    ) {
+        let whole = match &mut self.decoder {
+            Some(decoder) => decoder.finish(bench.coding),
+            None => true,
+        };
+        self.state.end(complete && whole, bench, found);
+    }
+}
+
+impl State {
+    fn feed(&mut self, data: &[u8], bench: &mut Bench<'_>, found: &mut dyn FnMut(Found)) {
+        if data.is_empty() {
+            return;
+        }
+        if matches!(self, Self::Blank) {
+            bench.counters.bodies += 1;
+            *self = Self::Sniffing(Head::default());
+        }
+        let mut rest = data;
+        if let Self::Sniffing(head) = self {
+            rest = head.take(data);
+            let head = *head;
+            match head.guess() {
+                Guess::Unsure => return,
+                Guess::Other => {
+                    bench.counters.skipped += 1;
+                    *self = Self::Skipped;
+                    return;
+                }
+                Guess::Json => {
+                    bench.counters.json += 1;
+                    *self = Self::Json(Document::take(bench));
+                }
+                Guess::Events => {
+                    bench.counters.event_streams += 1;
+                    *self = Self::Events(Box::new(Events::new(bench)));
+                }
+            }
+            self.scan(head.bytes.get(..head.len).unwrap_or_default(), bench, found);
+        }
+        self.scan(rest, bench, found);
+    }
+
+    fn scan(&mut self, data: &[u8], bench: &mut Bench<'_>, found: &mut dyn FnMut(Found)) {
+        bench.counters.bytes_scanned += data.len() as u64;
+        match self {
+            Self::Json(document) => document.feed(data, bench.matcher),
+            Self::Events(events) => events.feed(data, bench, found),
+            Self::Blank | Self::Sniffing(_) | Self::Skipped => {}
+        }
+    }
+
+    fn end(&mut self, complete: bool, bench: &mut Bench<'_>, found: &mut dyn FnMut(Found)) {
+        match std::mem::replace(self, Self::Skipped) {
+            Self::Json(mut document) => {
+                document.end(complete, Carrier::Body, bench, found);
+                document.recycle(bench);
+            }
+            Self::Events(mut events) => events.end(bench, found),
+            Self::Blank | Self::Sniffing(_) | Self::Skipped => {}
+        }
+    }
+}
+
+/// What the first bytes of a body look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guess {
+    Json,
+    Events,
+    Other,
+    Unsure,
+}
+
+impl Head {
+    /// Takes bytes off `data` until there are enough to tell; returns the rest.
+    fn take<'a>(&mut self, data: &'a [u8]) -> &'a [u8] {
+        for (index, byte) in data.iter().enumerate() {
+            if self.guess() != Guess::Unsure {
+                return data.get(index..).unwrap_or_default();
+            }
+            if self.len == 0 && byte.is_ascii_whitespace() && self.blank < MAX_BLANK {
+                self.blank += 1;
+                continue;
+            }
+            if let Some(slot) = self.bytes.get_mut(self.len) {
+                *slot = *byte;
+                self.len += 1;
+            }
+        }
+        &[]
+    }
+
+    fn guess(&self) -> Guess {
+        const FIELDS: [&[u8]; 5] = [b":", b"data:", b"event:", b"id:", b"retry:"];
+        let head = self.bytes.get(..self.len).unwrap_or_default();
+        let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+        match text {
+            // A byte order mark, or half of one.
+            [] | [0xef] | [0xef, 0xbb] => return Guess::Unsure,
+            // JSON, as it is or in UTF-16 or UTF-32 (RFC 4627 section 3).
+            [b'{' | b'[', ..] | [0xfe, 0xff, ..] | [0xff, 0xfe, ..] | [0, ..] => return Guess::Json,
+            [0xfe] | [0xff] => return Guess::Unsure,
+            _ => {}
+        }
+        if text.first().is_some_and(u8::is_ascii_whitespace) {
+            return if head.len() < SNIFF { Guess::Unsure } else { Guess::Other };
+        }
+        let begins = |field: &&[u8]| {
+            let len = field.len().min(text.len());
+            field.get(..len) == text.get(..len)
+        };
+        match FIELDS.iter().find(|field| begins(field)) {
+            Some(field) if text.len() >= field.len() => Guess::Events,
+            Some(_) => Guess::Unsure,
+            None => Guess::Other,
+        }
+    }
+}
+
+/// A JSON document that is scanned: what the automaton and the scanner found.
+#[derive(Debug)]
+pub(super) struct Document {
+    scanner: Scanner,
+    direction: Direction,
+    cursor: Cursor,
+    hits: HitSet,
+    messages: Vec<MessageFacts>,
+    tally: Tally,
+}
+
+/// How many documents there were.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    single: u64,
+    dropped: u64,
+    /// The scanner's counters when the document began.
+    batches: u64,
+    not_rpc: u64,
+}
+
+impl Document {
+    /// A document of which nothing was read, from the pool if there is one.
+    pub(super) fn take(bench: &mut Bench<'_>) -> Box<Self> {
+        match bench.documents.pop() {
+            None => Self::new(bench.matcher, bench.direction),
+            Some(mut document) => {
+                document.direction = bench.direction;
+                document.reset(bench.matcher);
+                document
+            }
+        }
+    }
+
+    /// A document of which nothing was read.
+    pub(super) fn new(matcher: &Matcher, direction: Direction) -> Box<Self> {
+        let mut hits = HitSet::new();
+        let cursor = matcher.body().start(direction, &mut hits);
+        Box::new(Self {
+            scanner: Scanner::new(),
+            direction,
+            cursor,
+            hits,
+            messages: Vec::new(),
+            tally: Tally::default(),
+        })
+    }
+
+    /// Gives the document's buffers back.
+    pub(super) fn recycle(self: Box<Self>, bench: &mut Bench<'_>) {
+        if bench.documents.len() < bench.documents.capacity() {
+            bench.documents.push(self);
+        }
+    }
+
+    fn reset(&mut self, matcher: &Matcher) {
+        self.scanner.reset(Charset::Sniffed);
+        self.hits.clear();
+        self.cursor = matcher.body().start(self.direction, &mut self.hits);
+        self.messages.clear();
+        let counters = self.scanner.counters();
+        self.tally = Tally {
+            batches: counters.batches,
+            not_rpc: counters.not_rpc,
+            ..Tally::default()
+        };
+    }
+
+    pub(super) fn feed(&mut self, data: &[u8], matcher: &Matcher) {
+        matcher.body().feed(&mut self.cursor, data, &mut self.hits);
+        let (messages, tally) = (&mut self.messages, &mut self.tally);
+        // What is not JSON gives no message; that is all there is to it.
+        let _ = self.scanner.feed(data, &mut |message: &Message| keep(message, messages, tally));
+    }
+
+    /// Ends the document and hands over its messages, ready for another.
+    pub(super) fn end(
+        &mut self,
+        complete: bool,
+        carrier: Carrier,
+        bench: &mut Bench<'_>,
+        found: &mut dyn FnMut(Found),
+    ) {
+        let (messages, tally) = (&mut self.messages, &mut self.tally);
+        let _ = self
+            .scanner
+            .finish(complete, &mut |message: &Message| keep(message, messages, tally));
+        bench.matcher.body().finish(self.cursor, &mut self.hits);
+        bench.counters.messages_dropped += self.tally.dropped;
+        let counters = self.scanner.counters();
+        let batches = counters.batches - self.tally.batches;
+        // Objects in a batch that are no messages do not count as documents.
+        let others = if batches == 0 { counters.not_rpc - self.tally.not_rpc } else { 0 };
+        if carrier != Carrier::Raw && self.tally.single + batches + others > 1 {
+            bench.counters.several_documents += 1;
+            self.messages.clear();
+        } else {
+            bench.counters.messages += self.messages.len() as u64;
+            for message in self.messages.drain(..) {
+                found(Found::Message(carrier, Box::new(message), self.hits.clone()));
+            }
+        }
+        self.reset(bench.matcher);
+    }
+}
+
+fn keep(message: &Message, messages: &mut Vec<MessageFacts>, tally: &mut Tally) {
+    if !message.flags().batched {
+        tally.single += 1;
+    }
+    match facts::of(message) {
+        Some(_) if messages.len() >= MAX_MESSAGES => tally.dropped += 1,
+        Some(facts) => messages.push(facts),
+        None => {}
+    }
+}
+
+/// An event stream that is read.
+#[derive(Debug)]
+struct Events {
+    parser: SseParser,
+    document: Option<Box<Document>>,
+    endpoint: Vec<u8>,
+    first: bool,
+}
+
+impl Events {
+    fn new(bench: &mut Bench<'_>) -> Self {
+        Self {
+            parser: SseParser::new(),
+            document: Some(Document::take(bench)),
+            endpoint: Vec::new(),
+            first: true,
+        }
+    }
+
+    fn feed(&mut self, data: &[u8], bench: &mut Bench<'_>, found: &mut dyn FnMut(Found)) {
+        self.drive(bench, found, |parser, sink| parser.feed(data, sink));
+    }
+
+    fn gap(&mut self, bench: &mut Bench<'_>, found: &mut dyn FnMut(Found)) {
+        self.drive(bench, found, |parser, sink| parser.gap(sink));
+    }
+
+    fn end(&mut self, bench: &mut Bench<'_>, found: &mut dyn FnMut(Found)) {
+        self.drive(bench, found, |parser, sink| parser.end(sink));
+        if let Some(document) = self.document.take() {
+            document.recycle(bench);
+        }
+    }
+
+    fn drive(
+        &mut self,
+        bench: &mut Bench<'_>,
+        found: &mut dyn FnMut(Found),
+        run: impl FnOnce(&mut SseParser, &mut EventSink<'_, '_>),
+    ) {
+        let Some(document) = &mut self.document else { return };
+        let mut sink = EventSink {
+            document,
+            endpoint: &mut self.endpoint,
+            first: &mut self.first,
+            bench,
+            found,
+        };
+        run(&mut self.parser, &mut sink);
+    }
+}
+
+struct EventSink<'a, 'b> {
+    document: &'a mut Document,
+    endpoint: &'a mut Vec<u8>,
+    first: &'a mut bool,
+    bench: &'a mut Bench<'b>,
+    found: &'a mut dyn FnMut(Found),
+}
+
+impl EventSink<'_, '_> {
+    fn end_event(&mut self, complete: bool) {
+        self.document.end(complete, Carrier::EventStream, self.bench, self.found);
+        *self.first = false;
+        self.endpoint.clear();
+    }
+}
+
+impl SseSink for EventSink<'_, '_> {
+    fn data(&mut self, bytes: &[u8]) {
+        self.document.feed(bytes, self.bench.matcher);
+        if *self.first {
+            let room = MAX_ENDPOINT.saturating_sub(self.endpoint.len()).min(bytes.len());
+            self.endpoint.extend_from_slice(bytes.get(..room).unwrap_or_default());
+        }
+    }
+
+    fn event_end(&mut self, event: &SseEvent<'_>) {
+        if *self.first
+            && event.name == b"endpoint"
+            && let Some(endpoint) = Endpoint::parse(self.endpoint)
+        {
+            let session = match &endpoint.session {
+                Some(session) => session.id.to_owned(),
+                None => endpoint.path.to_owned(),
+            };
+            (self.found)(Found::Endpoint(session));
+        }
+        self.end_event(!event.damaged);
+    }
+
+    fn event_discarded(&mut self) {
+        self.end_event(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guess(bytes: &[u8]) -> Guess {
+        let mut head = Head::default();
+        for byte in bytes {
+            head.take(std::slice::from_ref(byte));
+        }
+        head.guess()
+    }
+
+    #[test]
+    fn first_bytes_tell_what_a_body_is() {
+        let cases: &[(&[u8], Guess)] = &[
+            (b"", Guess::Unsure),
+            (b" \r\n\t", Guess::Unsure),
+            (b"{", Guess::Json),
+            (b"  [", Guess::Json),
+            (b"\xef\xbb\xbf{", Guess::Json),
+            (b"\xef\xbb", Guess::Unsure),
+            (b"\0{", Guess::Json),
+            (b"\xff\xfe{\0", Guess::Json),
+            (b"da", Guess::Unsure),
+            (b"data:", Guess::Events),
+            (b": ping", Guess::Events),
+            (b"event: e", Guess::Events),
+            (b"id: 1", Guess::Events),
+            (b"date", Guess::Other),
+            (b"<html>", Guess::Other),
+            (b"\x1f\x8b", Guess::Other),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(guess(bytes), *expected, "{bytes:?}");
+            let mut whole = Head::default();
+            whole.take(bytes);
+            assert_eq!(whole.guess(), *expected, "{bytes:?}");
+        }
+    }
+}

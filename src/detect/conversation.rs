@@ -1,0 +1,256 @@
+//! A conversation: what one MCP client does with one MCP server endpoint.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::event::{FlowFacts, Identity, Implementation, MessageFacts, Volume};
+use super::verdict::Verdict;
+use crate::findings::{Confidence, HttpColumns, McpTransport, MessageKind, TlsColumns};
+use crate::flow::PacketRef;
+use crate::stream::Direction;
+
+/// Methods told apart in one conversation; the rest is counted together.
+const MAX_METHODS: usize = 256;
+/// Tools remembered of one conversation.
+const MAX_TOOLS: usize = 1024;
+/// Requests of one conversation that may wait for an answer.
+const MAX_PENDING: usize = 1024;
+/// Under this name go the methods beyond [`MAX_METHODS`].
+const OTHER_METHODS: &str = "(other)";
+
+/// Names a conversation: a count in order of first sight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ConversationId(pub(super) u64);
+
+/// What a request asked for, kept until it is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) method: String,
+    pub(super) name: Option<String>,
+}
+
+/// Messages of one method.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) requests: u64,
+    pub(super) responses: u64,
+    pub(super) errors: u64,
+}
+
+/// The state of one conversation. Before its first message it is tentative: a
+/// flow with signals that may turn out to be MCP.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    pub(super) origin: Arc<FlowFacts>,
+    /// Count of conversations that began on the same flow before this one.
+    pub(super) ordinal: u32,
+    pub(super) first: PacketRef,
+    pub(super) last: PacketRef,
+    pub(super) verdict: Verdict,
+    /// Highest confidence that has been reported.
+    pub(super) reported: Option<Confidence>,
+    pub(super) evidence: Option<String>,
+    pub(super) http: HttpColumns,
+    pub(super) tls: TlsColumns,
+    pub(super) identity: Option<Identity>,
+    pub(super) transport: Option<McpTransport>,
+    pub(super) session: Option<String>,
+    pub(super) version_asked: Option<String>,
+    pub(super) version_agreed: Option<String>,
+    pub(super) client: Option<Implementation>,
+    pub(super) server: Option<Implementation>,
+    pub(super) methods: BTreeMap<String, Tally>,
+    pub(super) tools: BTreeSet<String>,
+    pub(super) volume: Volume,
+    pub(super) overlap_conflict: bool,
+    pub(super) messages: u64,
+    /// Flows that are open and last carried this conversation.
+    pub(super) open_flows: u32,
+    pub(super) progress: Progress,
+    pending: HashMap<(Direction, String), Asked>,
+    pending_order: VecDeque<(Direction, String)>,
+}
+
+/// How far the conversation has come; tells apart the conversations of clients
+/// that look alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// A client asked to initialise or discover.
+    pub(super) opened: bool,
+    /// The client said `notifications/initialized`.
+    pub(super) initialized: bool,
+    /// The server gave a result.
+    pub(super) answered: bool,
+    /// The server refused so far (HTTP status or JSON-RPC error).
+    pub(super) refused: bool,
+    /// The last number that the client used as a request id.
+    pub(super) last_request: Option<i64>,
+}
+
+impl Conversation {
+    pub(super) fn new(origin: Arc<FlowFacts>, ordinal: u32, at: PacketRef) -> Self {
+        Self {
+            origin,
+            ordinal,
+            first: at,
+            last: at,
+            verdict: Verdict::default(),
+            reported: None,
+            evidence: None,
+            http: HttpColumns::default(),
+            tls: TlsColumns::default(),
+            identity: None,
+            transport: None,
+            session: None,
+            version_asked: None,
+            version_agreed: None,
+            client: None,
+            server: None,
+            methods: BTreeMap::new(),
+            tools: BTreeSet::new(),
+            volume: Volume::default(),
+            overlap_conflict: false,
+            messages: 0,
+            open_flows: 0,
+            progress: Progress::default(),
+            pending: HashMap::new(),
+            pending_order: VecDeque::new(),
+        }
+    }
+
+    /// Whether nothing but signals has been seen of it.
+    pub(super) fn is_tentative(&self) -> bool {
+        self.messages == 0 && self.session.is_none()
+    }
+
+    /// Whether its opening came to nothing, so that the client's next attempt
+    /// is still the same conversation (a refused token, an unknown revision).
+    pub(super) fn awaits_retry(&self) -> bool {
+        self.progress.opened && self.progress.refused && !self.progress.answered
+    }
+
+    /// Whether its opening went unanswered as far as was seen: the session id
+    /// that the server gave may be yet unknown.
+    pub(super) fn awaits_session(&self) -> bool {
+        self.progress.opened
+            && !self.progress.answered
+            && !self.progress.refused
+            && self.session.is_none()
+    }
+
+    /// Whether a message with this request id would carry on where it stands.
+    pub(super) fn continues_with(&self, message: &MessageFacts) -> bool {
+        if message.method.as_deref() == Some("notifications/initialized") {
+            return self.progress.opened && !self.progress.initialized;
+        }
+        let id = message.id.as_deref().and_then(|id| id.parse::<i64>().ok());
+        match (id, self.progress.last_request) {
+            (Some(id), Some(last)) => last.checked_add(1) == Some(id),
+            _ => false,
+        }
+    }
+
+    /// Takes in a message and returns what the request asked for that it
+    /// answers, if it is an answer.
+    pub(super) fn take(&mut self, direction: Direction, message: &MessageFacts) -> Option<Asked> {
+        self.messages += 1;
+        match message.kind {
+            MessageKind::Request | MessageKind::Notification => {
+                self.take_call(direction, message);
+                None
+            }
+            MessageKind::Response | MessageKind::Error => self.take_answer(direction, message),
+        }
+    }
+
+    fn take_call(&mut self, direction: Direction, message: &MessageFacts) {
+        let Some(method) = &message.method else { return };
+        self.tally(method).requests += 1;
+        if let (Some(id), MessageKind::Request) = (&message.id, message.kind) {
+            let asked = Asked { method: method.clone(), name: message.name.clone() };
+            self.await_answer((direction, id.clone()), asked);
+        }
+        if direction == Direction::ToClient {
+            return;
+        }
+        let progress = &mut self.progress;
+        match method.as_str() {
+            "initialize" | "server/discover" => progress.opened = true,
+            "notifications/initialized" => progress.initialized = true,
+            _ => {}
+        }
+        if let Some(id) = message.id.as_deref().and_then(|id| id.parse().ok()) {
+            progress.last_request = Some(id);
+        }
+        if let ("tools/call", Some(name)) = (method.as_str(), &message.name)
+            && self.tools.len() < MAX_TOOLS
+        {
+            self.tools.insert(name.clone());
+        }
+        adopt(&mut self.version_asked, message.protocol_version.as_ref());
+        adopt(&mut self.client, message.client.as_ref());
+    }
+
+    fn take_answer(&mut self, direction: Direction, message: &MessageFacts) -> Option<Asked> {
+        if direction == Direction::ToClient {
+            match message.kind {
+                MessageKind::Response => self.progress.answered = true,
+                _ if !self.progress.answered => self.progress.refused = true,
+                _ => {}
+            }
+            adopt(&mut self.version_agreed, message.protocol_version.as_ref());
+            adopt(&mut self.server, message.server.as_ref());
+        }
+        let id = message.id.as_ref()?;
+        let asked = self.pending.remove(&(direction.reverse(), id.clone()))?;
+        let tally = self.tally(&asked.method);
+        match message.kind {
+            MessageKind::Error => tally.errors += 1,
+            _ => tally.responses += 1,
+        }
+        Some(asked)
+    }
+
+    /// Whether a request of that id in that direction waits for an answer.
+    pub(super) fn awaits(&self, direction: Direction, id: &str) -> bool {
+        self.pending.contains_key(&(direction, id.to_owned()))
+    }
+
+    fn await_answer(&mut self, key: (Direction, String), asked: Asked) {
+        if self.pending.insert(key.clone(), asked).is_none() {
+            self.pending_order.push_back(key);
+        }
+        while self.pending_order.len() > MAX_PENDING {
+            if let Some(oldest) = self.pending_order.pop_front() {
+                self.pending.remove(&oldest);
+            }
+        }
+    }
+
+    fn tally(&mut self, method: &str) -> &mut Tally {
+        let known = self.methods.contains_key(method) || self.methods.len() < MAX_METHODS;
+        let name = if known { method } else { OTHER_METHODS };
+        self.methods.entry(name.to_owned()).or_default()
+    }
+
+    /// Takes over what a tentative conversation on the same flow had gathered.
+    pub(super) fn absorb(&mut self, other: Conversation) {
+        self.verdict.merge(&other.verdict);
+        if other.first.time < self.first.time {
+            self.first = other.first;
+        }
+        self.reported = self.reported.max(other.reported);
+        self.evidence = self.evidence.take().or(other.evidence);
+        self.volume.to_server += other.volume.to_server;
+        self.volume.to_client += other.volume.to_client;
+        self.volume.packets += other.volume.packets;
+        self.overlap_conflict |= other.overlap_conflict;
+    }
+}
+
+/// Remembers the first value that was said.
+fn adopt<T: Clone>(slot: &mut Option<T>, value: Option<&T>) {
+    if slot.is_none() {
+        *slot = value.cloned();
+    }
+}

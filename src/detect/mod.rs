@@ -1,0 +1,27 @@
+//! Signals and messages in, verdicts and rows out.
+//!
+//! [`Observer`] runs in each shard: it watches the streams of the shard's flows
+//! and reports what may be MCP as events. [`Collector`] runs once: it joins
+//! events to conversations, keeps their verdicts, and writes findings.
+
+mod body;
+mod collector;
+mod conversation;
+mod event;
+mod facts;
+mod identity;
+mod index;
+mod observer;
+mod redact;
+mod rows;
+mod verdict;
+mod view;
+
+pub(crate) use collector::Collector;
+pub use collector::{CollectorCounters, CollectorLimits};
+pub(crate) use event::{Event, Order, Phase};
+pub use body::BodyCounters;
+pub use observer::{ObserverCounters, ObserverLimits};
+pub(crate) use observer::{FlowState, Observer};
+pub use rows::FindingOptions;
+pub(crate) use rows::RowWriter;

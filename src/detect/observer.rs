@@ -1,0 +1,233 @@
+//! The observer of a shard: streams of its flows in, events out.
+//!
+//! It runs the signature automata over the fields of every exchange and looks
+//! into bodies. Of most exchanges nothing is kept beyond their end; what may be
+//! MCP becomes an [`Event`] for the collector.
+
+use std::sync::Arc;
+
+use super::body::{BodyCounters, Document};
+use super::event::{Event, FlowFacts, Observation, Order, Phase, Volume};
+use super::view::{FlowSink, View, Watched};
+use crate::counters;
+use crate::engine::Statistics;
+use crate::flow::{CloseReason, FlowHandler, FlowInfo};
+use crate::signature::Matcher;
+use crate::stream::coding::{CodingCounters, CodingLimits};
+use crate::stream::{Connection, Direction, StreamCounters, StreamLimits};
+
+/// Buffers of each kind kept for reuse.
+const POOL: usize = 256;
+
+counters! {
+    /// What the observer saw.
+    pub struct ObserverCounters {
+        /// Flows with payload.
+        flows,
+        /// Flows whose sides were swapped because a request came from the
+        /// presumed server.
+        reversed,
+        /// Requests.
+        requests,
+        /// Final responses.
+        responses,
+        /// Requests and responses whose head was cut.
+        incomplete_heads,
+        /// Heads with framing that two readers may understand differently.
+        ambiguous_framing,
+        /// WebSocket messages.
+        websocket_messages,
+        /// Event streams that began like a legacy MCP endpoint.
+        legacy_endpoints,
+        /// Signatures that hit.
+        signals,
+        /// Exchanges not watched because a connection had too many open.
+        exchanges_dropped,
+        /// Events for the collector.
+        events,
+    }
+}
+
+/// Bounds of the observer's memory and work.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ObserverLimits {
+    /// Protocols over a stream.
+    pub stream: StreamLimits,
+    /// Decompression.
+    pub coding: CodingLimits,
+}
+
+/// What the flow table keeps of a flow for the observer.
+#[derive(Debug)]
+pub(crate) struct FlowState {
+    connection: Connection,
+    view: View,
+}
+
+/// Watches the flows of one shard.
+#[derive(Debug)]
+pub(crate) struct Observer {
+    pub(super) matcher: Arc<Matcher>,
+    pub(super) limits: ObserverLimits,
+    pub(super) pool: Vec<Box<Watched>>,
+    pub(super) documents: Vec<Box<Document>>,
+    pub(super) scratch: Scratch,
+    pub(super) counters: ObserverCounters,
+    pub(super) bodies: BodyCounters,
+    pub(super) coding: CodingCounters,
+    pub(super) stream: StreamCounters,
+    events: Vec<Event>,
+    ordinal: u64,
+    phase: Phase,
+    sequence: u32,
+}
+
+/// Buffers for the fields of the head that is looked at.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    pub(super) path: Vec<u8>,
+}
+
+impl Observer {
+    pub(crate) fn new(matcher: Arc<Matcher>, limits: ObserverLimits) -> Self {
+        Self {
+            matcher,
+            limits,
+            pool: Vec::with_capacity(POOL),
+            documents: Vec::with_capacity(POOL),
+            scratch: Scratch::default(),
+            counters: ObserverCounters::default(),
+            bodies: BodyCounters::default(),
+            coding: CodingCounters::default(),
+            stream: StreamCounters::default(),
+            events: Vec::new(),
+            ordinal: 0,
+            phase: Phase::Tick,
+            sequence: 0,
+        }
+    }
+
+    /// What follows is caused by the packet of that ordinal, or happens before
+    /// it.
+    pub(crate) fn at(&mut self, ordinal: u64, phase: Phase) {
+        self.ordinal = ordinal;
+        self.phase = phase;
+        self.sequence = 0;
+    }
+
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    pub(crate) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Adds what was counted.
+    pub(crate) fn add_to(&self, statistics: &mut Statistics) {
+        statistics.observer.merge(&self.counters);
+        statistics.body.merge(&self.bodies);
+        statistics.coding.merge(&self.coding);
+        statistics.stream.merge(&self.stream);
+    }
+
+    /// Reports an observation on a flow.
+    pub(super) fn report(&mut self, flow: &FlowInfo, view: &mut View, what: Observation) {
+        let facts = view.facts.get_or_insert_with(|| Arc::new(facts_of(flow)));
+        let event = Event {
+            order: Order {
+                ordinal: self.ordinal,
+                phase: self.phase,
+                flow: flow.id(),
+                sequence: self.sequence,
+            },
+            at: flow.packet(),
+            flow: Arc::clone(facts),
+            volume: Volume {
+                to_server: flow.bytes(Direction::ToServer),
+                to_client: flow.bytes(Direction::ToClient),
+                packets: flow.packets(),
+            },
+            what,
+        };
+        self.sequence += 1;
+        self.counters.events += 1;
+        self.events.push(event);
+    }
+}
+
+fn facts_of(flow: &FlowInfo) -> FlowFacts {
+    FlowFacts {
+        id: flow.id(),
+        client: flow.client(),
+        server: flow.server(),
+        protocol: flow.protocol(),
+        community_id: flow.community_id(),
+        tunnel: flow.tunnel(),
+        first: flow.first_packet(),
+    }
+}
+
+impl FlowHandler for Observer {
+    type State = FlowState;
+
+    fn opened(&mut self, _flow: &mut FlowInfo) -> FlowState {
+        self.counters.flows += 1;
+        FlowState { connection: Connection::new(self.limits.stream), view: View::default() }
+    }
+
+    fn data(
+        &mut self,
+        state: &mut FlowState,
+        flow: &mut FlowInfo,
+        direction: Direction,
+        data: &[u8],
+    ) {
+        let FlowState { connection, view } = state;
+        connection.feed(direction, data, &mut FlowSink { observer: self, flow, view });
+    }
+
+    fn gap(&mut self, state: &mut FlowState, flow: &mut FlowInfo, direction: Direction, len: u64) {
+        let FlowState { connection, view } = state;
+        connection.gap(direction, len, &mut FlowSink { observer: self, flow, view });
+    }
+
+    fn end(&mut self, state: &mut FlowState, flow: &mut FlowInfo, direction: Direction) {
+        let FlowState { connection, view } = state;
+        connection.end(direction, &mut FlowSink { observer: self, flow, view });
+    }
+
+    fn datagram(
+        &mut self,
+        _state: &mut FlowState,
+        flow: &mut FlowInfo,
+        _direction: Direction,
+        _data: &[u8],
+        _missing: u32,
+    ) {
+        flow.dismiss();
+    }
+
+    fn closed(&mut self, state: FlowState, flow: &FlowInfo, _why: CloseReason) {
+        let FlowState { mut connection, mut view } = state;
+        let mut flow = flow.clone();
+        let (flow, view) = (&mut flow, &mut view);
+        connection.close(&mut FlowSink { observer: self, flow, view });
+        if view.facts.is_some() {
+            let overlap_conflict = flow.has_overlap_conflict();
+            self.report(flow, view, Observation::FlowEnd { overlap_conflict });
+        }
+        for watched in view.exchanges.drain(..) {
+            self.recycle(watched);
+        }
+    }
+}
+
+impl Observer {
+    pub(super) fn recycle(&mut self, mut watched: Box<Watched>) {
+        if self.pool.len() < POOL {
+            watched.clear();
+            self.pool.push(watched);
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Conversations and messages in, rows of the findings stream out.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::conversation::{Asked, Conversation};
+use super::event::{FlowFacts, MessageFacts};
+use super::redact;
+use crate::findings::{
+    CaptureColumns, Confidence, FindingSink, FlowColumns, Governance, HttpColumns, IdentityColumns,
+    Kind, McpColumns, MessageKind, MethodCount, Row, Severity,
+};
+use crate::flow::{PacketRef, Protocol};
+use crate::policy::{Policy, Server};
+use crate::signature::SignatureSet;
+use crate::stream::Direction;
+use crate::stream::uri::Authority;
+
+/// What findings are to hold.
+#[derive(Clone, Debug)]
+pub struct FindingOptions {
+    /// One row per JSON-RPC message.
+    pub messages: bool,
+    /// Rows below this confidence are not written.
+    pub min_confidence: Confidence,
+    /// Write session ids and excerpts as they came.
+    pub show_secrets: bool,
+    /// Name of the sensor.
+    pub sensor: Option<String>,
+    /// Names of the sources, by [`crate::capture::SourceId`].
+    pub sources: Vec<String>,
+}
+
+impl Default for FindingOptions {
+    fn default() -> Self {
+        Self {
+            messages: false,
+            min_confidence: Confidence::Possible,
+            show_secrets: false,
+            sensor: None,
+            sources: Vec::new(),
+        }
+    }
+}
+
+/// One JSON-RPC message, as a row needs it.
+#[derive(Debug)]
+pub(super) struct MessageRow<'a> {
+    pub(super) flow: &'a FlowFacts,
+    pub(super) at: PacketRef,
+    pub(super) http: HttpColumns,
+    pub(super) direction: Direction,
+    pub(super) facts: &'a MessageFacts,
+    pub(super) asked: Option<&'a Asked>,
+}
+
+/// Makes rows and hands them to a sink.
+#[derive(Debug)]
+pub(crate) struct RowWriter {
+    options: FindingOptions,
+    policy: Policy,
+    signatures: Arc<SignatureSet>,
+    written: u64,
+}
+
+impl RowWriter {
+    pub(crate) fn new(
+        options: FindingOptions,
+        policy: Policy,
+        signatures: Arc<SignatureSet>,
+    ) -> Self {
+        Self { options, policy, signatures, written: 0 }
+    }
+
+    pub(super) fn signatures(&self) -> &SignatureSet {
+        &self.signatures
+    }
+
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// A conversation first reached the confidence it now has.
+    pub(super) fn detection(
+        &mut self,
+        conversation: &Conversation,
+        at: PacketRef,
+        sink: &mut dyn FindingSink,
+    ) {
+        let Some(confidence) = self.wanted(conversation) else { return };
+        let mut row = self.base(Kind::Detection, conversation, confidence);
+        row.id = row_id(Kind::Detection, conversation, &[confidence.as_str()]);
+        row.capture = self.capture(at);
+        row.time = at.time;
+        row.end_time = at.time;
+        row.title = format!("{} {}", phrase(confidence), parties(&row));
+        self.write(row, sink);
+    }
+
+    /// A conversation is over. Tentative ones that never got beyond `possible`
+    /// have had their detection and are not summed up.
+    pub(super) fn conversation(&mut self, conversation: &Conversation, sink: &mut dyn FindingSink) {
+        let Some(confidence) = self.wanted(conversation) else { return };
+        if confidence == Confidence::Possible && conversation.messages == 0 {
+            return;
+        }
+        let mut row = self.base(Kind::Conversation, conversation, confidence);
+        row.id = row_id(Kind::Conversation, conversation, &[]);
+        row.mcp.methods = conversation
+            .methods
+            .iter()
+            .map(|(method, tally)| MethodCount {
+                method: method.clone(),
+                requests: tally.requests,
+                responses: tally.responses,
+                errors: tally.errors,
+            })
+            .collect();
+        row.mcp.tools = conversation.tools.iter().cloned().collect();
+        row.title = format!("{}: {} messages", parties(&row), conversation.messages);
+        self.write(row, sink);
+    }
+
+    /// One message of a conversation.
+    pub(super) fn message(
+        &mut self,
+        conversation: &Conversation,
+        message: &MessageRow<'_>,
+        sink: &mut dyn FindingSink,
+    ) {
+        if !self.options.messages {
+            return;
+        }
+        let Some(confidence) = self.wanted(conversation) else { return };
+        let facts = message.facts;
+        let mut row = self.base(Kind::Message, conversation, confidence);
+        let count = conversation.messages.to_string();
+        row.id = row_id(Kind::Message, conversation, &[&count]);
+        row.time = message.at.time;
+        row.end_time = message.at.time;
+        row.severity = Severity::Info;
+        row.capture = self.capture(message.at);
+        row.flow = flow_columns(message.flow);
+        row.http = self.redacted(message.http.clone());
+        row.mcp.message_kind = Some(facts.kind);
+        row.mcp.direction = Some(message.direction.into());
+        row.mcp.jsonrpc_id.clone_from(&facts.id);
+        row.mcp.error_code = facts.error_code;
+        row.mcp.method = facts.method.clone().or_else(|| message.asked.map(|a| a.method.clone()));
+        row.mcp.name =
+            facts.name.clone().or_else(|| message.asked.and_then(|asked| asked.name.clone()));
+        row.evidence = Some(self.excerpt(&facts.excerpt));
+        row.bytes_to_server = 0;
+        row.bytes_to_client = 0;
+        row.packets = 0;
+        row.title = message_title(&row, facts.kind);
+        self.write(row, sink);
+    }
+
+    fn wanted(&self, conversation: &Conversation) -> Option<Confidence> {
+        let confidence = conversation.verdict.confidence()?;
+        (confidence >= self.options.min_confidence).then_some(confidence)
+    }
+
+    fn write(&mut self, row: Row, sink: &mut dyn FindingSink) {
+        self.written += 1;
+        sink.finding(row);
+    }
+
+    /// The columns that all rows of a conversation share.
+    fn base(&self, kind: Kind, conversation: &Conversation, confidence: Confidence) -> Row {
+        let governance = self.governance(conversation);
+        let signatures = conversation
+            .verdict
+            .signatures()
+            .map(|index| self.signatures.signature(index).id.to_string())
+            .chain(conversation.verdict.proofs().map(|proof| format!("mcp.{proof}")))
+            .collect();
+        Row {
+            kind,
+            id: String::new(),
+            time: conversation.first.time,
+            end_time: conversation.last.time,
+            confidence,
+            severity: severity(confidence, governance),
+            title: String::new(),
+            signatures,
+            governance,
+            evidence: conversation.evidence.as_deref().map(|text| self.excerpt(text)),
+            capture: self.capture(conversation.first),
+            flow: flow_columns(&conversation.origin),
+            tls: conversation.tls.clone(),
+            http: self.redacted(conversation.http.clone()),
+            mcp: self.mcp(conversation),
+            identity: identity(conversation),
+            bytes_to_server: conversation.volume.to_server,
+            bytes_to_client: conversation.volume.to_client,
+            packets: conversation.volume.packets,
+        }
+    }
+
+    fn mcp(&self, conversation: &Conversation) -> McpColumns {
+        let agreed = conversation.version_agreed.clone();
+        let session = conversation.session.as_deref().map(|session| {
+            if self.options.show_secrets { session.to_owned() } else { redact::hash(session) }
+        });
+        McpColumns {
+            transport: conversation.transport,
+            protocol_version: agreed.or_else(|| conversation.version_asked.clone()),
+            session_id: session,
+            client_name: conversation.client.as_ref().map(|client| client.name.clone()),
+            client_version: conversation.client.as_ref().map(|client| client.version.clone()),
+            server_name: conversation.server.as_ref().map(|server| server.name.clone()),
+            server_version: conversation.server.as_ref().map(|server| server.version.clone()),
+            ..McpColumns::default()
+        }
+    }
+
+    fn governance(&self, conversation: &Conversation) -> Governance {
+        let named = conversation.http.host.as_deref().map(without_port);
+        self.policy.classify(&Server {
+            host: named.or(conversation.tls.sni.as_deref()),
+            path: conversation.http.path.as_deref(),
+            address: Some(conversation.origin.server),
+            catalogued: conversation.verdict.catalogued(),
+        })
+    }
+
+    fn capture(&self, at: PacketRef) -> CaptureColumns {
+        CaptureColumns {
+            source: self.options.sources.get(at.source.0 as usize).cloned(),
+            sensor: self.options.sensor.clone(),
+            packet: Some(at.number),
+        }
+    }
+
+    fn excerpt(&self, text: &str) -> String {
+        if self.options.show_secrets { text.to_owned() } else { redact::text(text) }
+    }
+
+    fn redacted(&self, mut http: HttpColumns) -> HttpColumns {
+        if !self.options.show_secrets {
+            http.path = http.path.map(|path| redact::path(&path));
+        }
+        http
+    }
+}
+
+/// `host` of `host:port`; an IPv6 literal without its brackets.
+fn without_port(authority: &str) -> &str {
+    let host = std::str::from_utf8(Authority::parse(authority.as_bytes()).host);
+    host.unwrap_or(authority).trim_start_matches('[').trim_end_matches(']')
+}
+
+fn phrase(confidence: Confidence) -> &'static str {
+    match confidence {
+        Confidence::Possible => "Possible MCP:",
+        Confidence::Likely => "Likely MCP:",
+        Confidence::Confirmed => "MCP:",
+    }
+}
+
+/// `client → server endpoint`, by the best names known.
+fn parties(row: &Row) -> String {
+    let client = match (&row.mcp.client_name, &row.http.user_agent) {
+        (Some(name), _) => format!("{name} ({})", row.flow.client.ip()),
+        (None, Some(agent)) => format!("{agent} ({})", row.flow.client.ip()),
+        (None, None) => row.flow.client.ip().to_string(),
+    };
+    let host = row.http.host.clone().or_else(|| row.tls.sni.clone());
+    let host = host.unwrap_or_else(|| row.flow.server.to_string());
+    format!("{client} → {host}{}", row.http.path.as_deref().unwrap_or(""))
+}
+
+fn message_title(row: &Row, kind: MessageKind) -> String {
+    let method = row.mcp.method.as_deref().unwrap_or("(request not seen)");
+    let name = row.mcp.name.as_deref().map(|name| format!(" {name}")).unwrap_or_default();
+    match kind {
+        MessageKind::Request | MessageKind::Notification => format!("{method}{name}"),
+        MessageKind::Response => format!("{method}{name}: result"),
+        MessageKind::Error => {
+            let code = row.mcp.error_code.map(|code| format!(" {code}")).unwrap_or_default();
+            format!("{method}{name}: error{code}")
+        }
+    }
+}
+
+fn flow_columns(flow: &FlowFacts) -> FlowColumns {
+    FlowColumns {
+        client: flow.client,
+        server: flow.server,
+        transport: match flow.protocol {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        },
+        community_id: flow.community_id.clone(),
+        tunnel: (!flow.tunnel.is_empty()).then(|| flow.tunnel.to_string()),
+    }
+}
+
+fn identity(conversation: &Conversation) -> IdentityColumns {
+    match &conversation.identity {
+        None => IdentityColumns::default(),
+        Some(identity) => IdentityColumns {
+            auth: Some(identity.auth),
+            user: identity.user.clone(),
+            source: identity.source.map(str::to_owned),
+        },
+    }
+}
+
+/// Unapproved MCP matters more the surer it is; what is denied matters most.
+fn severity(confidence: Confidence, governance: Governance) -> Severity {
+    match (governance, confidence) {
+        (Governance::Portal | Governance::Sanctioned, _) => Severity::Info,
+        (Governance::Denied, Confidence::Confirmed) => Severity::High,
+        (Governance::Denied, _) => Severity::Medium,
+        (_, Confidence::Possible) => Severity::Info,
+        (Governance::Shadow | Governance::KnownUnsanctioned, Confidence::Confirmed) => {
+            Severity::Medium
+        }
+        _ => Severity::Low,
+    }
+}
+
+/// An id that is the same whenever the same bytes are replayed.
+fn row_id(kind: Kind, conversation: &Conversation, parts: &[&str]) -> String {
+    let flow = &conversation.origin;
+    let mut hash = Sha256::new();
+    let head = format!(
+        "{kind}|{}|{}|{}|{}",
+        flow.client,
+        flow.server,
+        flow.first.time.as_nanos(),
+        conversation.ordinal
+    );
+    hash.update(head);
+    for part in parts {
+        hash.update("|");
+        hash.update(part);
+    }
+    redact::hex(&hash.finalize()[..16])
+}

@@ -1,0 +1,93 @@
+//! What the signals and messages of a conversation add up to.
+
+use std::collections::BTreeSet;
+
+use crate::findings::Confidence;
+use crate::signature::{EvidenceKind, EvidenceKinds, SignatureIndex, SignatureSet, Strength};
+
+/// The signals of a conversation and the confidence they reach together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Verdict {
+    signatures: BTreeSet<SignatureIndex>,
+    weak: BTreeSet<EvidenceKind>,
+    proofs: BTreeSet<&'static str>,
+    strong: bool,
+    nominated: bool,
+    catalogued: bool,
+}
+
+impl Verdict {
+    /// Takes in a signature hit.
+    pub(super) fn signal(&mut self, index: SignatureIndex, signatures: &SignatureSet) {
+        self.signatures.insert(index);
+        let signature = signatures.signature(index);
+        // A body signature only nominates: the message that it hit is weighed.
+        if signature.nominates() {
+            return;
+        }
+        match signature.strength {
+            Strength::Context => {}
+            Strength::Weak => {
+                self.weak.insert(signature.kind);
+            }
+            Strength::Strong | Strength::Proof => {
+                self.strong = true;
+                self.catalogued |= signature.kind == EvidenceKind::Host;
+            }
+        }
+    }
+
+    /// Takes in a message that proves MCP.
+    pub(super) fn proof(&mut self, proof: &'static str) {
+        self.proofs.insert(proof);
+    }
+
+    /// Takes in a message that could not be confirmed.
+    pub(super) fn nominate(&mut self) {
+        self.nominated = true;
+    }
+
+    /// The confidence reached, if any.
+    pub(super) fn confidence(&self) -> Option<Confidence> {
+        if !self.proofs.is_empty() {
+            Some(Confidence::Confirmed)
+        } else if self.strong || self.nominated || self.corroborated() {
+            Some(Confidence::Likely)
+        } else if !self.weak.is_empty() {
+            Some(Confidence::Possible)
+        } else {
+            None
+        }
+    }
+
+    fn corroborated(&self) -> bool {
+        let mut kinds = EvidenceKinds::default();
+        self.weak.iter().for_each(|kind| kinds.insert(*kind));
+        kinds.corroborated()
+    }
+
+    /// Whether a signature names the host as an MCP server.
+    pub(super) fn catalogued(&self) -> bool {
+        self.catalogued
+    }
+
+    /// The signatures that fired.
+    pub(super) fn signatures(&self) -> impl Iterator<Item = SignatureIndex> + '_ {
+        self.signatures.iter().copied()
+    }
+
+    /// What proved it.
+    pub(super) fn proofs(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.proofs.iter().copied()
+    }
+
+    /// Adds the signals of another.
+    pub(super) fn merge(&mut self, other: &Verdict) {
+        self.signatures.extend(&other.signatures);
+        self.weak.extend(&other.weak);
+        self.proofs.extend(&other.proofs);
+        self.strong |= other.strong;
+        self.nominated |= other.nominated;
+        self.catalogued |= other.catalogued;
+    }
+}

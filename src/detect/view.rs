@@ -1,0 +1,433 @@
+//! What is watched of one flow: exchanges, WebSocket messages and raw streams
+//! in, observations out.
+
+use std::sync::Arc;
+
+use super::body::{Bench, Body, Document, Found};
+use super::event::{Carrier, FlowFacts, MessageFacts, Observation, RequestFacts, ResponseFacts};
+use super::facts;
+use super::identity::identify;
+use super::observer::Observer;
+use crate::flow::FlowInfo;
+use crate::mcp::{self, Message, MessageSink, RawStream, Session};
+use crate::signature::{HitSet, RequestFields, SignatureIndex, SignatureIndexSet};
+use crate::stream::coding::Decoder;
+use crate::stream::uri::{self, Target};
+use crate::stream::websocket::{MessageKind, WebSocketSink};
+use crate::stream::{
+    ConnectionSink, Direction, ExchangeId, ExchangeSink, HeadFlags, Header, Interest, RequestHead,
+    ResponseHead, StreamCounters, find_header,
+};
+
+/// Exchanges of one connection that are watched at once.
+const MAX_EXCHANGES: usize = 1024;
+/// Longest text kept of a header field or path.
+const MAX_TEXT: usize = 1024;
+
+/// What is watched of a flow.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    /// Set once the flow had something to report.
+    pub(super) facts: Option<Arc<FlowFacts>>,
+    pub(super) exchanges: Vec<Box<Watched>>,
+    /// The exchange that turned the connection to WebSocket, and the messages
+    /// being read.
+    websocket: Option<(ExchangeId, [Option<Box<Document>>; 2])>,
+    raw: Option<Box<[RawStream; 2]>>,
+}
+
+/// An exchange that is watched; its buffers are used again.
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    id: Option<ExchangeId>,
+    method: Vec<u8>,
+    /// The request, once it was worth keeping.
+    request: Option<Box<RequestFacts>>,
+    response: Option<Box<ResponseFacts>>,
+    reported: bool,
+    response_reported: bool,
+    hits: HitSet,
+    signalled: SignatureIndexSet,
+    bodies: [Body; 2],
+}
+
+impl Watched {
+    pub(super) fn clear(&mut self) {
+        self.id = None;
+        self.method.clear();
+        self.request = None;
+        self.response = None;
+        self.reported = false;
+        self.response_reported = false;
+        self.hits.clear();
+        self.signalled = SignatureIndexSet::default();
+        self.bodies = [Body::default(), Body::default()];
+    }
+}
+
+/// One call of the flow table, as a sink for the protocols above.
+pub(super) struct FlowSink<'a> {
+    pub(super) observer: &'a mut Observer,
+    pub(super) flow: &'a mut FlowInfo,
+    pub(super) view: &'a mut View,
+}
+
+impl FlowSink<'_> {
+    fn report(&mut self, what: Observation) {
+        self.observer.report(self.flow, self.view, what);
+    }
+
+    fn watched(&mut self, id: ExchangeId) -> Option<&mut Watched> {
+        self.view.exchanges.iter_mut().rev().find(|watched| watched.id == Some(id)).map(|w| &mut **w)
+    }
+
+    /// Takes an exchange out of the view, to work on it and the observer.
+    fn take(&mut self, id: ExchangeId) -> Option<Box<Watched>> {
+        let at = self.view.exchanges.iter().rposition(|watched| watched.id == Some(id))?;
+        Some(self.view.exchanges.swap_remove(at))
+    }
+
+    /// Puts it back, or gives its buffers back.
+    fn put(&mut self, watched: Box<Watched>) {
+        self.view.exchanges.push(watched);
+    }
+
+    fn open(&mut self, id: ExchangeId) -> Box<Watched> {
+        if let Some(watched) = self.take(id) {
+            return watched;
+        }
+        if self.view.exchanges.len() >= MAX_EXCHANGES {
+            self.observer.counters.exchanges_dropped += 1;
+            self.drop_oldest();
+        }
+        let mut watched = self.observer.pool.pop().unwrap_or_default();
+        watched.id = Some(id);
+        watched
+    }
+
+    fn drop_oldest(&mut self) {
+        let oldest = self.view.exchanges.iter().filter_map(|watched| watched.id).min();
+        if let Some(watched) = oldest.and_then(|id| self.take(id)) {
+            self.close(watched);
+        }
+    }
+
+    fn close(&mut self, mut watched: Box<Watched>) {
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            self.body_step(&mut watched, direction, |body, bench, found| {
+                body.end(false, bench, found);
+            });
+        }
+        if let (true, Some(exchange)) = (watched.reported, watched.id) {
+            self.report(Observation::ExchangeEnd { exchange });
+        }
+        self.observer.recycle(watched);
+    }
+
+    /// Runs a step of a body and reports what it found.
+    fn body_step(
+        &mut self,
+        watched: &mut Watched,
+        direction: Direction,
+        step: impl FnOnce(&mut Body, &mut Bench<'_>, &mut dyn FnMut(Found)),
+    ) {
+        let mut finds = Vec::new();
+        let observer = &mut *self.observer;
+        let matcher = Arc::clone(&observer.matcher);
+        let mut bench = Bench {
+            matcher: &matcher,
+            direction,
+            documents: &mut observer.documents,
+            counters: &mut observer.bodies,
+            coding: &mut observer.coding,
+        };
+        let body = &mut watched.bodies[direction.index()];
+        step(body, &mut bench, &mut |found| finds.push(found));
+        for found in finds {
+            self.found(watched, direction, found);
+        }
+    }
+
+    fn found(&mut self, watched: &mut Watched, direction: Direction, found: Found) {
+        self.introduce(watched);
+        match found {
+            Found::Endpoint(session) => {
+                self.observer.counters.legacy_endpoints += 1;
+                if let Some(exchange) = watched.id {
+                    self.report(Observation::Endpoint { exchange, session });
+                }
+            }
+            Found::Message(carrier, message, hits) => {
+                watched.hits.extend(&hits);
+                let signals = self.new_signals(watched);
+                let exchange = watched.id;
+                self.report(Observation::Message { exchange, direction, carrier, message, signals });
+            }
+        }
+    }
+
+    /// Makes an exchange known to the collector before something else of it is.
+    fn introduce(&mut self, watched: &mut Watched) {
+        let Some(exchange) = watched.id else { return };
+        if !watched.reported {
+            watched.reported = true;
+            if let Some(facts) = watched.request.clone() {
+                let signals = self.new_signals(watched);
+                self.report(Observation::Request { exchange, facts, signals });
+            }
+        }
+        if !watched.response_reported
+            && let Some(facts) = watched.response.clone()
+        {
+            watched.response_reported = true;
+            let signals = self.new_signals(watched);
+            self.report(Observation::Response { exchange, facts, signals });
+        }
+    }
+
+    /// The signatures that have hit and were not reported.
+    fn new_signals(&mut self, watched: &mut Watched) -> Vec<SignatureIndex> {
+        let Watched { hits, signalled, .. } = watched;
+        let matcher = &self.observer.matcher;
+        let signals: Vec<SignatureIndex> =
+            matcher.signals(hits).filter(|signal| signalled.insert(*signal)).collect();
+        self.observer.counters.signals += signals.len() as u64;
+        signals
+    }
+
+    /// Looks at a request's head; true if it is worth reporting by itself.
+    fn match_request(&mut self, watched: &mut Watched, head: &RequestHead<'_>, target: &Target<'_>) {
+        let observer = &mut *self.observer;
+        let matcher = &observer.matcher;
+        let path = &mut observer.scratch.path;
+        path.clear();
+        uri::normalise_path(target.path, path);
+        let fields = RequestFields {
+            method: head.method,
+            host: head.authority,
+            path,
+            query: target.query,
+            headers: head.headers,
+        };
+        matcher.request(&fields, &mut watched.hits);
+        matcher.server_port(self.flow.server_port(), &mut watched.hits);
+    }
+
+    fn count_flags(&mut self, flags: HeadFlags) {
+        let counters = &mut self.observer.counters;
+        counters.incomplete_heads += u64::from(flags.incomplete);
+        counters.ambiguous_framing += u64::from(flags.ambiguous_framing);
+    }
+
+    fn decoder(&mut self, headers: &[Header<'_>]) -> Body {
+        match Decoder::for_headers(headers, self.observer.limits.coding) {
+            Ok(decoder) => Body::new(decoder),
+            Err(_) => {
+                self.observer.coding.unknown += 1;
+                Body::skipped()
+            }
+        }
+    }
+
+    fn request_facts(&self, head: &RequestHead<'_>, target: &Target<'_>) -> RequestFacts {
+        let header = |name| find_header(head.headers, name).map(text);
+        let query = target.query.map(text).unwrap_or_default();
+        let websocket = find_header(head.headers, "upgrade")
+            .is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
+        RequestFacts {
+            version: head.version,
+            method: text(head.method),
+            scheme: head.scheme.map(|scheme| text(scheme).to_ascii_lowercase()),
+            authority: head.authority.map(|authority| text(authority).to_ascii_lowercase()),
+            path: text(&self.observer.scratch.path),
+            user_agent: header("user-agent"),
+            session: header(mcp::headers::SESSION_ID),
+            legacy_session: Session::in_query(&query).map(|session| session.id.to_owned()),
+            protocol_version: header(mcp::headers::PROTOCOL_VERSION),
+            mcp_method: header(mcp::headers::METHOD),
+            identity: identify(head.headers, &query),
+            websocket,
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    facts::truncate(&String::from_utf8_lossy(bytes), MAX_TEXT)
+}
+
+impl ExchangeSink for FlowSink<'_> {
+    fn request(&mut self, id: ExchangeId, head: &RequestHead<'_>) -> Interest {
+        self.observer.counters.requests += 1;
+        self.count_flags(head.flags);
+        let mut watched = self.open(id);
+        let target = Target::parse(head.target);
+        self.match_request(&mut watched, head, &target);
+        watched.bodies[Direction::ToServer.index()] = self.decoder(head.headers);
+        watched.request = Some(Box::new(self.request_facts(head, &target)));
+        let telling = watched.request.as_ref().is_some_and(|facts| facts.session.is_some());
+        let hit = self.observer.matcher.signals(&watched.hits).next().is_some();
+        if hit || telling {
+            self.introduce(&mut watched);
+        }
+        self.put(watched);
+        Interest::Wanted
+    }
+
+    fn response(&mut self, id: ExchangeId, head: &ResponseHead<'_>) -> Interest {
+        self.observer.counters.responses += 1;
+        self.count_flags(head.flags);
+        let mut watched = self.open(id);
+        self.observer.matcher.response(head.headers, &mut watched.hits);
+        watched.bodies[Direction::ToClient.index()] = self.decoder(head.headers);
+        let facts = response_facts(head);
+        let telling = facts.session.is_some();
+        watched.response = Some(Box::new(facts));
+        let signals = self.observer.matcher.signals(&watched.hits);
+        let news = signals.into_iter().any(|signal| !watched.signalled.contains(signal));
+        if news || telling || watched.reported {
+            self.introduce(&mut watched);
+        }
+        self.put(watched);
+        Interest::Wanted
+    }
+
+    fn body(&mut self, id: ExchangeId, direction: Direction, data: &[u8]) -> Interest {
+        let Some(mut watched) = self.take(id) else { return Interest::Skip };
+        let mut interest = Interest::Skip;
+        self.body_step(&mut watched, direction, |body, bench, found| {
+            interest = body.feed(data, bench, found);
+        });
+        self.put(watched);
+        interest
+    }
+
+    fn body_gap(&mut self, id: ExchangeId, direction: Direction, _len: u64) {
+        let Some(mut watched) = self.take(id) else { return };
+        self.body_step(&mut watched, direction, |body, bench, found| body.gap(bench, found));
+        self.put(watched);
+    }
+
+    fn body_end(&mut self, id: ExchangeId, direction: Direction, complete: bool) {
+        let Some(mut watched) = self.take(id) else { return };
+        self.body_step(&mut watched, direction, |body, bench, found| {
+            body.end(complete, bench, found);
+        });
+        self.put(watched);
+    }
+
+    fn exchange_end(&mut self, id: ExchangeId) {
+        if let Some(watched) = self.take(id) {
+            self.close(watched);
+        }
+    }
+}
+
+fn response_facts(head: &ResponseHead<'_>) -> ResponseFacts {
+    let has = |name| find_header(head.headers, name).is_some();
+    ResponseFacts {
+        status: head.status,
+        session: find_header(head.headers, mcp::headers::SESSION_ID).map(text),
+        validators: has("etag") || has("last-modified"),
+    }
+}
+
+impl WebSocketSink for FlowSink<'_> {
+    fn message_data(&mut self, direction: Direction, _: MessageKind, data: &[u8]) -> Interest {
+        let Some((_, documents)) = &mut self.view.websocket else { return Interest::Skip };
+        let matcher = &self.observer.matcher;
+        let document = documents[direction.index()]
+            .get_or_insert_with(|| Document::new(matcher, direction));
+        document.feed(data, matcher);
+        Interest::Wanted
+    }
+
+    fn message_gap(&mut self, direction: Direction, kind: MessageKind) {
+        self.message_end(direction, kind, false);
+    }
+
+    fn message_end(&mut self, direction: Direction, _: MessageKind, complete: bool) {
+        let Some((exchange, documents)) = &mut self.view.websocket else { return };
+        self.observer.counters.websocket_messages += 1;
+        let exchange = *exchange;
+        let Some(mut document) = documents[direction.index()].take() else { return };
+        let Some(mut watched) = self.take(exchange) else { return };
+        self.body_step(&mut watched, direction, |_, bench, found| {
+            document.end(complete, Carrier::WebSocket, bench, found);
+        });
+        self.put(watched);
+        if let Some((_, documents)) = &mut self.view.websocket {
+            documents[direction.index()] = Some(document);
+        }
+    }
+
+    fn closing(&mut self, _: Direction, _: Option<u16>) {}
+}
+
+impl ConnectionSink for FlowSink<'_> {
+    fn is_midstream(&self) -> bool {
+        self.flow.is_midstream()
+    }
+
+    fn reverse(&mut self) -> bool {
+        let reversed = self.flow.reverse();
+        self.observer.counters.reversed += u64::from(reversed);
+        reversed
+    }
+
+    fn websocket(&mut self, exchange: ExchangeId) {
+        self.view.websocket = Some((exchange, [None, None]));
+    }
+
+    fn raw_data(&mut self, direction: Direction, data: &[u8]) {
+        self.raw_step(direction, |stream, sink| {
+            stream.feed(data, sink);
+        });
+    }
+
+    fn raw_gap(&mut self, direction: Direction, len: u64) {
+        self.raw_step(direction, |stream, sink| stream.gap(len, sink));
+    }
+
+    fn raw_end(&mut self, direction: Direction) {
+        self.raw_step(direction, |stream, sink| stream.finish(true, sink));
+    }
+
+    fn dismiss(&mut self) {
+        self.flow.dismiss();
+    }
+
+    fn counters(&mut self) -> &mut StreamCounters {
+        &mut self.observer.stream
+    }
+}
+
+/// The messages that a step over a raw stream gave.
+#[derive(Default)]
+struct Gathered(Vec<Box<MessageFacts>>);
+
+impl MessageSink for Gathered {
+    fn on_message(&mut self, message: &Message) {
+        self.0.extend(facts::of(message).map(Box::new));
+    }
+}
+
+impl FlowSink<'_> {
+    fn raw_step(
+        &mut self,
+        direction: Direction,
+        step: impl FnOnce(&mut RawStream, &mut Gathered),
+    ) {
+        let raw = self.view.raw.get_or_insert_default();
+        let mut gathered = Gathered::default();
+        step(&mut raw[direction.index()], &mut gathered);
+        for message in gathered.0 {
+            self.report(Observation::Message {
+                exchange: None,
+                direction,
+                carrier: Carrier::Raw,
+                message,
+                signals: Vec::new(),
+            });
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The engine: frames in, findings out.
+//!
+//! [`Engine::builder`] takes signatures, a policy and options; a [`Worker`] runs
+//! frames to findings on one thread, [`Engine::replay`] spreads blocks of frames
+//! over several. Both give the same findings in the same order.
+//!
+//! ```
+//! use mcpwatch::capture::{Block, Fill, Reader, SourceId};
+//! use mcpwatch::{Engine, findings::Row};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let engine = Engine::builder().build()?;
+//! let mut worker = engine.worker();
+//! let mut findings: Vec<Row> = Vec::new();
+//! let path = std::path::Path::new("pcaps/quickstart.pcap");
+//! let mut reader = Reader::open(path, SourceId(0))?;
+//! let mut block = Block::new();
+//! while reader.fill(&mut block)? == Fill::Block {
+//!     for frame in block.frames() {
+//!         worker.on_frame(&frame, &mut findings);
+//!     }
+//! }
+//! let statistics = worker.finish(&mut findings);
+//! assert!(statistics.decode.frames > 0);
+//! # Ok(())
+//! # }
+//! ```
+
+mod clock;
+mod coverage;
+mod parallel;
+mod shard;
+mod statistics;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use self::clock::Clock;
+use self::shard::Shard;
+pub use self::coverage::coverage;
+pub use self::statistics::{EngineCounters, Statistics};
+use crate::capture::{Block, Fill, Frame};
+use crate::decode::{DecodeLimits, Decoder};
+use crate::detect::{Collector, CollectorLimits, FindingOptions, Observer, ObserverLimits, RowWriter};
+use crate::findings::FindingSink;
+use crate::flow::{FlowHasher, FlowLimits};
+use crate::policy::Policy;
+use crate::signature::{Diagnostic, Matcher, Report, SignatureSet};
+
+/// Bounds of the engine's memory and work.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// IP fragments.
+    pub decode: DecodeLimits,
+    /// Flows and TCP reassembly, of one worker.
+    pub flow: FlowLimits,
+    /// Streams and bodies, of one worker.
+    pub observer: ObserverLimits,
+    /// Conversations.
+    pub collector: CollectorLimits,
+}
+
+impl Limits {
+    /// Limits that keep a run with `workers` workers to about `bytes` of memory:
+    /// flows and out-of-order segments get the larger part.
+    pub fn for_memory(bytes: u64, workers: NonZeroUsize) -> Self {
+        let mut limits = Self::default();
+        let share = usize::try_from(bytes / 4 / workers.get() as u64).unwrap_or(usize::MAX);
+        let flow = &mut limits.flow;
+        // A flow with an HTTP parser and a body under way takes some 4 KiB.
+        flow.max_flows = flow.max_flows.min(share / 4096).max(64);
+        flow.max_out_of_order_total = flow.max_out_of_order_total.min(share / 2);
+        flow.max_history_total = flow.max_history_total.min(share / 4);
+        limits
+    }
+}
+
+/// Where blocks of frames come from.
+pub trait BlockSource: Send {
+    /// Fills `block` with what comes next.
+    fn fill(&mut self, block: &mut Block) -> Fill;
+
+    /// Whether a frame is to be looked at.
+    fn accepts(&mut self, _frame: &Frame<'_>) -> bool {
+        true
+    }
+}
+
+/// Everything that workers share: built once, immutable afterwards.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    signatures: Arc<SignatureSet>,
+    matcher: Arc<Matcher>,
+    hasher: FlowHasher,
+    warnings: Vec<Diagnostic>,
+    policy: Policy,
+    findings: FindingOptions,
+    limits: Limits,
+}
+
+impl Engine {
+    /// An engine with the shipped signatures, no policy and default options,
+    /// to be changed before it is built.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder {
+            signatures: None,
+            policy: Policy::default(),
+            findings: FindingOptions::default(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// A worker that runs frames to findings on the calling thread.
+    pub fn worker(&self) -> Worker {
+        Worker {
+            hasher: self.hasher.clone(),
+            decoder: self.decoder(),
+            clock: Clock::default(),
+            shard: self.shard(),
+            collector: self.collector(),
+        }
+    }
+
+    /// Runs all frames of `source` to findings, on the calling thread or, if
+    /// `workers` is more than one, on so many threads beside it. The calling
+    /// thread writes the findings, block by block.
+    pub fn replay(
+        &self,
+        workers: NonZeroUsize,
+        source: &mut (impl BlockSource + ?Sized),
+        sink: &mut dyn FindingSink,
+    ) -> Statistics {
+        if workers.get() > 1 {
+            return parallel::run(self, workers, source, sink);
+        }
+        let mut worker = self.worker();
+        let mut block = Block::new();
+        while source.fill(&mut block) == Fill::Block {
+            for frame in block.frames() {
+                if source.accepts(&frame) {
+                    worker.on_frame(&frame, sink);
+                }
+            }
+            sink.block_end();
+        }
+        worker.finish(sink)
+    }
+
+    /// What the compiler of the signatures had to say.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    fn decoder(&self) -> Decoder {
+        Decoder::new(self.limits.decode)
+    }
+
+    fn shard(&self) -> Shard {
+        Shard::new(
+            self.limits.flow.clone(),
+            self.hasher.clone(),
+            Observer::new(Arc::clone(&self.matcher), self.limits.observer),
+        )
+    }
+
+    fn collector(&self) -> Collector {
+        let rows = RowWriter::new(
+            self.findings.clone(),
+            self.policy.clone(),
+            Arc::clone(&self.signatures),
+        );
+        Collector::new(rows, self.limits.collector)
+    }
+}
+
+/// Sets up an [`Engine`].
+#[derive(Clone, Debug)]
+pub struct EngineBuilder {
+    signatures: Option<SignatureSet>,
+    policy: Policy,
+    findings: FindingOptions,
+    limits: Limits,
+}
+
+impl EngineBuilder {
+    /// Looks for these signatures instead of the shipped ones.
+    pub fn signatures(mut self, signatures: SignatureSet) -> Self {
+        self.signatures = Some(signatures);
+        self
+    }
+
+    /// Classifies servers by this policy.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Writes findings by these options.
+    pub fn findings(mut self, options: FindingOptions) -> Self {
+        self.findings = options;
+        self
+    }
+
+    /// Keeps to these limits.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The engine.
+    ///
+    /// # Errors
+    /// If a signature cannot be compiled within the budget of its field; the
+    /// shipped ones can.
+    pub fn build(self) -> Result<Engine, Report> {
+        let signatures = self.signatures.unwrap_or_else(SignatureSet::builtin);
+        let (matcher, warnings) = signatures.compile()?;
+        Ok(Engine {
+            signatures: Arc::new(signatures),
+            matcher: Arc::new(matcher),
+            warnings,
+            hasher: FlowHasher::random(),
+            policy: self.policy,
+            findings: self.findings,
+            limits: self.limits,
+        })
+    }
+}
+
+/// Runs frames to findings on one thread.
+#[derive(Debug)]
+pub struct Worker {
+    hasher: FlowHasher,
+    decoder: Decoder,
+    clock: Clock,
+    shard: Shard,
+    collector: Collector,
+}
+
+impl Worker {
+    /// Takes in the next frame; what it lets know goes to `sink` at once.
+    pub fn on_frame<S: FindingSink + ?Sized>(&mut self, frame: &Frame<'_>, sink: &mut S) {
+        let mut sink = Forward(sink);
+        if let Some(tick) = self.clock.on_frame(frame.time) {
+            self.shard.advance(tick);
+            self.collect(&mut sink);
+            self.collector.advance(tick.now, &mut sink);
+        }
+        if let Some(packet) = self.decoder.decode(frame).packet() {
+            let key = self.hasher.key(&packet);
+            self.shard.on_packet(self.clock.packets(), &key, &packet);
+            self.collect(&mut sink);
+        }
+    }
+
+    /// Ends all flows and conversations.
+    pub fn finish<S: FindingSink + ?Sized>(mut self, sink: &mut S) -> Statistics {
+        let mut sink = Forward(sink);
+        self.decoder.finish();
+        self.shard.finish();
+        self.collect(&mut sink);
+        self.collector.finish(&mut sink);
+        let mut statistics = Statistics {
+            decode: *self.decoder.counters(),
+            collector: self.collector.counters(),
+            engine: EngineCounters { frames: self.clock.packets() },
+            ..Statistics::default()
+        };
+        self.shard.add_to(&mut statistics);
+        statistics
+    }
+
+    fn collect(&mut self, sink: &mut dyn FindingSink) {
+        if !self.shard.has_events() {
+            return;
+        }
+        for event in self.shard.take_events() {
+            self.collector.on_event(event, sink);
+        }
+    }
+}
+
+/// Lets an unsized sink be used as a trait object.
+struct Forward<'a, S: ?Sized>(&'a mut S);
+
+impl<S: FindingSink + ?Sized> FindingSink for Forward<'_, S> {
+    fn finding(&mut self, row: crate::findings::Row) {
+        self.0.finding(row);
+    }
+}

@@ -1,0 +1,308 @@
+//! Several workers: one thread decodes and hands packets out by flow, each
+//! worker owns its flows outright, one collector puts their events in order.
+//!
+//! ```text
+//!                    ┌─ worker 0: shard ─┐
+//! blocks ─ dispatch ─┼─ worker 1: shard ─┼─ merge ─ collector ─ sink
+//!                    └─ …                ┘
+//! ```
+//!
+//! Work goes round in batches, one per block. The merge waits for all workers'
+//! events of a batch and sorts them by the packet that caused them, so findings
+//! do not depend on the number of workers.
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::clock::{Clock, Tick};
+use super::shard::Shard;
+use super::{BlockSource, Engine, Statistics};
+use crate::capture::{Block, Fill};
+use crate::decode::{Decoder, Outcome, Packet, Transport, TunnelPath};
+use crate::detect::{Collector, Event, Order};
+use crate::findings::FindingSink;
+use crate::flow::{FlowHasher, PacketKey};
+
+/// Batches that may be under way: enough to keep all busy, few enough to bound
+/// memory.
+const BATCHES_PER_WORKER: usize = 2;
+
+/// Where a packet's payload lies.
+#[derive(Clone, Debug)]
+enum Payload {
+    /// In the frame of that index in the block.
+    Frame { index: usize, range: Range<usize> },
+    /// In the batch's own bytes: put together from fragments.
+    Copied(Range<usize>),
+}
+
+/// A packet on its way to a worker.
+#[derive(Clone, Debug)]
+struct Parcel {
+    ordinal: u64,
+    key: PacketKey,
+    number: u64,
+    time: crate::time::Timestamp,
+    source: crate::capture::SourceId,
+    src: std::net::SocketAddr,
+    dst: std::net::SocketAddr,
+    transport: Transport,
+    missing: u32,
+    tunnel: TunnelPath,
+    payload: Payload,
+}
+
+#[derive(Debug)]
+enum Item {
+    Packet(Parcel),
+    Tick(Tick),
+}
+
+/// The work of one worker for one block.
+#[derive(Debug)]
+struct Batch {
+    block: Arc<Block>,
+    items: Vec<Item>,
+    copies: Vec<u8>,
+}
+
+/// What came of a batch.
+#[derive(Debug)]
+struct Done {
+    events: Vec<Event>,
+    block: Option<Arc<Block>>,
+}
+
+/// A batch as the collector hears of it from the dispatcher.
+#[derive(Debug)]
+struct Announced {
+    ticks: Vec<Tick>,
+}
+
+/// Spreads the blocks of `source` over `workers` threads.
+pub(super) fn run(
+    engine: &Engine,
+    workers: NonZeroUsize,
+    source: &mut (impl BlockSource + ?Sized),
+    sink: &mut dyn FindingSink,
+) -> Statistics {
+    let workers = workers.get();
+    let mut collector = engine.collector();
+    let (announce, announced) = bounded::<Announced>(workers * BATCHES_PER_WORKER);
+    let (recycle, recycled) = bounded::<Block>(workers * BATCHES_PER_WORKER + 2);
+    let mut statistics = Statistics::default();
+    thread::scope(|scope| {
+        let mut inboxes = Vec::new();
+        let mut outboxes = Vec::new();
+        let mut threads = Vec::new();
+        for _ in 0..workers {
+            let (to_worker, inbox) = bounded::<Batch>(BATCHES_PER_WORKER);
+            let (outbox, from_worker) = bounded::<Done>(BATCHES_PER_WORKER);
+            inboxes.push(to_worker);
+            outboxes.push(from_worker);
+            let shard = engine.shard();
+            threads.push(scope.spawn(move || work(shard, &inbox, &outbox)));
+        }
+        let mut decoder = engine.decoder();
+        let hasher = engine.hasher.clone();
+        let dispatcher = scope.spawn(move || {
+            let mut dispatch = Dispatch::new(inboxes, announce, hasher);
+            loop {
+                let mut block = recycled.try_recv().unwrap_or_default();
+                match source.fill(&mut block) {
+                    Fill::Block => dispatch.block(block, source, &mut decoder),
+                    Fill::End => break,
+                }
+            }
+            decoder.finish();
+            (decoder, dispatch.clock.packets())
+        });
+        while let Ok(Announced { ticks }) = announced.recv() {
+            let mut events = Vec::new();
+            for outbox in &outboxes {
+                let Ok(done) = outbox.recv() else { break };
+                events.extend(done.events);
+                if let Some(block) = done.block.and_then(Arc::into_inner) {
+                    // A full channel only means that there are blocks enough.
+                    let _ = recycle.try_send(block);
+                }
+            }
+            merge(events, &ticks, &mut collector, sink);
+            sink.block_end();
+        }
+        let mut events = Vec::new();
+        for outbox in &outboxes {
+            events.extend(outbox.recv().into_iter().flat_map(|done| done.events));
+        }
+        merge(events, &[], &mut collector, sink);
+        collector.finish(sink);
+        if let Ok((decoder, packets)) = dispatcher.join() {
+            statistics.decode = *decoder.counters();
+            statistics.engine.frames = packets;
+        }
+        for thread in threads {
+            if let Ok(shard) = thread.join() {
+                shard.add_to(&mut statistics);
+            }
+        }
+    });
+    statistics.collector = collector.counters();
+    statistics
+}
+
+fn work(mut shard: Shard, inbox: &Receiver<Batch>, outbox: &Sender<Done>) -> Shard {
+    while let Ok(Batch { block, items, copies }) = inbox.recv() {
+        for item in items {
+            match item {
+                Item::Tick(tick) => shard.advance(tick),
+                Item::Packet(parcel) => {
+                    if let Some(payload) = parcel.payload.resolve(&block, &copies) {
+                        shard.on_packet(parcel.ordinal, &parcel.key, &parcel.packet(payload));
+                    }
+                }
+            }
+        }
+        let done = Done { events: shard.take_events(), block: Some(block) };
+        if outbox.send(done).is_err() {
+            return shard;
+        }
+    }
+    shard.finish();
+    // The collector is gone only if its thread panicked; nothing is left to do.
+    let _ = outbox.send(Done { events: shard.take_events(), block: None });
+    shard
+}
+
+/// Sorts a batch's events and feeds them to the collector, ticks in between.
+fn merge(
+    mut events: Vec<Event>,
+    ticks: &[Tick],
+    collector: &mut Collector,
+    sink: &mut dyn FindingSink,
+) {
+    events.sort_by_key(|event| event.order);
+    let mut ticks = ticks.iter().peekable();
+    for event in events {
+        while let Some(tick) = ticks.next_if(|tick| Order::from(**tick) < event.order) {
+            collector.advance(tick.now, sink);
+        }
+        collector.on_event(event, sink);
+    }
+    for tick in ticks {
+        collector.advance(tick.now, sink);
+    }
+}
+
+struct Dispatch {
+    inboxes: Vec<Sender<Batch>>,
+    announce: Sender<Announced>,
+    clock: Clock,
+    hasher: FlowHasher,
+}
+
+impl Dispatch {
+    fn new(
+        inboxes: Vec<Sender<Batch>>,
+        announce: Sender<Announced>,
+        hasher: FlowHasher,
+    ) -> Self {
+        Self { inboxes, announce, clock: Clock::default(), hasher }
+    }
+
+    fn block(
+        &mut self,
+        block: Block,
+        source: &mut (impl BlockSource + ?Sized),
+        decoder: &mut Decoder,
+    ) {
+        let Some(workers) = NonZeroUsize::new(self.inboxes.len()) else { return };
+        let shards = workers.get();
+        let room = block.len() / shards + block.len() / 8;
+        let mut items: Vec<Vec<Item>> = (0..shards).map(|_| Vec::with_capacity(room)).collect();
+        let mut copies: Vec<Vec<u8>> = vec![Vec::new(); shards];
+        let mut ticks = Vec::new();
+        for (index, frame) in block.frames().enumerate() {
+            if !source.accepts(&frame) {
+                continue;
+            }
+            if let Some(tick) = self.clock.on_frame(frame.time) {
+                ticks.push(tick);
+                items.iter_mut().for_each(|items| items.push(Item::Tick(tick)));
+            }
+            let (packet, reassembled) = match decoder.decode(&frame) {
+                Outcome::Packet(packet) => (packet, false),
+                Outcome::Reassembled(packet) => (packet, true),
+                Outcome::Skipped(_) => continue,
+            };
+            let key = self.hasher.key(&packet);
+            let shard = key.shard(workers);
+            let (Some(items), Some(copies)) = (items.get_mut(shard), copies.get_mut(shard)) else {
+                continue;
+            };
+            let payload = if reassembled {
+                let start = copies.len();
+                copies.extend_from_slice(packet.payload);
+                Payload::Copied(start..copies.len())
+            } else {
+                let start = packet.payload.as_ptr().addr() - frame.data.as_ptr().addr();
+                Payload::Frame { index, range: start..start + packet.payload.len() }
+            };
+            items.push(Item::Packet(Parcel::new(self.clock.packets(), key, &packet, payload)));
+        }
+        let block = Arc::new(block);
+        // Announced before the work is handed out, so that the collector is
+        // ready to take results whatever the workers' pace.
+        if self.announce.send(Announced { ticks }).is_err() {
+            return;
+        }
+        for ((inbox, items), copies) in self.inboxes.iter().zip(items).zip(copies) {
+            // A worker is gone only if it panicked, which the join will show.
+            let _ = inbox.send(Batch { block: Arc::clone(&block), items, copies });
+        }
+    }
+}
+
+impl Parcel {
+    fn new(ordinal: u64, key: PacketKey, packet: &Packet<'_>, payload: Payload) -> Self {
+        Self {
+            ordinal,
+            key,
+            number: packet.number,
+            time: packet.time,
+            source: packet.source,
+            src: packet.src,
+            dst: packet.dst,
+            transport: packet.transport,
+            missing: packet.missing,
+            tunnel: packet.tunnel,
+            payload,
+        }
+    }
+
+    fn packet<'a>(&self, payload: &'a [u8]) -> Packet<'a> {
+        Packet {
+            number: self.number,
+            time: self.time,
+            source: self.source,
+            src: self.src,
+            dst: self.dst,
+            transport: self.transport,
+            payload,
+            missing: self.missing,
+            tunnel: self.tunnel,
+        }
+    }
+}
+
+impl Payload {
+    fn resolve<'a>(&self, block: &'a Block, copies: &'a [u8]) -> Option<&'a [u8]> {
+        match self {
+            Self::Frame { index, range } => block.frame(*index)?.data.get(range.clone()),
+            Self::Copied(range) => copies.get(range.clone()),
+        }
+    }
+}

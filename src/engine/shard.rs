@@ -1,0 +1,60 @@
+//! A shard: the flows that one worker owns. Packets in, events out.
+
+use super::Statistics;
+use super::clock::Tick;
+use crate::decode::Packet;
+use crate::detect::{Event, FlowState, Observer, Phase};
+use crate::flow::{FlowHasher, FlowLimits, FlowTable, PacketKey};
+
+/// Flows and what observes them.
+pub(super) struct Shard {
+    table: FlowTable<FlowState>,
+    observer: Observer,
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard").field("flows", &self.table.len()).finish_non_exhaustive()
+    }
+}
+
+impl Shard {
+    pub(super) fn new(limits: FlowLimits, hasher: FlowHasher, observer: Observer) -> Self {
+        Self { table: FlowTable::new(limits, hasher), observer }
+    }
+
+    /// Takes in a packet; `ordinal` counts packets over all sources and shards.
+    pub(super) fn on_packet(&mut self, ordinal: u64, key: &PacketKey, packet: &Packet<'_>) {
+        self.observer.at(ordinal, Phase::Packet);
+        self.table.on_keyed_packet(ordinal, key, packet, &mut self.observer);
+    }
+
+    /// Ends what has timed out.
+    pub(super) fn advance(&mut self, tick: Tick) {
+        self.observer.at(tick.ordinal, Phase::Tick);
+        self.table.advance(tick.now, &mut self.observer);
+    }
+
+    /// Ends all flows.
+    pub(super) fn finish(&mut self) {
+        self.observer.at(u64::MAX, Phase::Tick);
+        self.table.finish(&mut self.observer);
+    }
+
+    pub(super) fn has_events(&self) -> bool {
+        self.observer.has_events()
+    }
+
+    /// The events since the last call, in order.
+    pub(super) fn take_events(&mut self) -> Vec<Event> {
+        let mut events = self.observer.take_events();
+        events.sort_by_key(|event| event.order);
+        events
+    }
+
+    /// Adds what was counted.
+    pub(super) fn add_to(&self, statistics: &mut Statistics) {
+        statistics.flow.merge(self.table.counters());
+        self.observer.add_to(statistics);
+    }
+}

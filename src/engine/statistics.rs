@@ -1,0 +1,67 @@
+//! Everything that was counted, over all workers.
+
+use crate::counters;
+use crate::capture::CaptureCounters;
+use crate::decode::DecodeCounters;
+use crate::detect::{BodyCounters, CollectorCounters, ObserverCounters};
+use crate::flow::FlowCounters;
+use crate::stream::StreamCounters;
+use crate::stream::coding::CodingCounters;
+
+counters! {
+    /// What the engine was given.
+    pub struct EngineCounters {
+        /// Frames taken in.
+        frames,
+    }
+}
+
+/// All counters of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Reading captures; filled in by who reads them.
+    pub capture: CaptureCounters,
+    /// Frames taken in.
+    pub engine: EngineCounters,
+    /// Frame to packet.
+    pub decode: DecodeCounters,
+    /// Packet to stream.
+    pub flow: FlowCounters,
+    /// Stream to exchange.
+    pub stream: StreamCounters,
+    /// Exchanges and signatures.
+    pub observer: ObserverCounters,
+    /// Content codings.
+    pub coding: CodingCounters,
+    /// Bodies.
+    pub body: BodyCounters,
+    /// Conversations and findings.
+    pub collector: CollectorCounters,
+}
+
+impl Statistics {
+    /// All counters as a JSON object of objects, ending in a newline.
+    pub fn to_json(&self) -> String {
+        let mut sections = serde_json::Map::new();
+        self.each(&mut |section, name, value| {
+            let section = sections.entry(section).or_insert_with(|| serde_json::json!({}));
+            if let Some(section) = section.as_object_mut() {
+                section.insert(name.to_owned(), value.into());
+            }
+        });
+        format!("{:#}\n", serde_json::Value::Object(sections))
+    }
+
+    /// Calls `visit` with section, name and value of every counter.
+    pub fn each(&self, visit: &mut dyn FnMut(&'static str, &'static str, u64)) {
+        self.capture.each(&mut |name, value| visit("capture", name, value));
+        self.engine.each(&mut |name, value| visit("engine", name, value));
+        self.decode.each(&mut |name, value| visit("decode", name, value));
+        self.flow.each(&mut |name, value| visit("flow", name, value));
+        self.stream.each(&mut |section, name, value| visit(section, name, value));
+        self.coding.each(&mut |name, value| visit("coding", name, value));
+        self.body.each(&mut |name, value| visit("body", name, value));
+        self.observer.each(&mut |name, value| visit("observer", name, value));
+        self.collector.each(&mut |name, value| visit("collector", name, value));
+    }
+}

@@ -1,0 +1,575 @@
+//! Reassembly of one direction of a TCP connection: segments in any order in,
+//! bytes in order and explicit gaps out (RFC 9293 section 3.4).
+//!
+//! A segment in order is handed on as it is, without a copy. Anything else is
+//! trimmed to what is new, compared with what is still remembered, and held
+//! until the hole before it is filled or given up. Sequence numbers are
+//! unwrapped to 64-bit stream offsets: offset 0 is the byte after the SYN, or
+//! the first one seen.
+
+use super::delivery::Delivery;
+use super::handler::FlowHandler;
+use super::held::{Arrival, Held, Piece};
+use super::history::History;
+use super::limits::FlowLimits;
+use super::shared::Shared;
+use crate::time::Timestamp;
+
+/// Farthest distance from the next byte, either way, at which a segment is
+/// taken to belong to the stream: well above what flows have in flight.
+pub(super) const WINDOW: u32 = 16 << 20;
+
+/// So many segments outside the window, one after the other and near each
+/// other, are taken for the stream going on behind a capture outage.
+const JUMP_SEGMENTS: u8 = 4;
+
+/// How near each other.
+const JUMP_SPAN: u32 = 1 << 20;
+
+/// A segment that takes up sequence space.
+#[derive(Clone, Copy)]
+pub(super) struct Segment<'a> {
+    /// Sequence number of the first payload byte.
+    pub(super) seq: u32,
+    pub(super) data: &'a [u8],
+    /// Payload bytes after `data` that the snap length cut off.
+    pub(super) cut: u32,
+    pub(super) fin: bool,
+    pub(super) time: Timestamp,
+}
+
+impl Segment<'_> {
+    fn len(&self) -> u64 {
+        self.data.len() as u64 + u64::from(self.cut)
+    }
+}
+
+/// Why a hole was given up.
+#[derive(Clone, Copy)]
+pub(super) enum Loss {
+    Cut,
+    Acked,
+    Overdue,
+    Capped,
+    AtEnd,
+    Jumped,
+}
+
+/// One direction of a TCP connection.
+#[derive(Default)]
+pub(super) struct Half {
+    /// Stream offset of the next byte to hand on, and its sequence number.
+    next: u64,
+    next_seq: u32,
+    first_seq: u32,
+    /// Latest acknowledgement number of the other direction.
+    acked: Option<u32>,
+    /// Segments that took up sequence space, so far.
+    segments: u32,
+    heard: bool,
+    started: bool,
+    syn: bool,
+    ended: bool,
+    jump: Jump,
+    held: Option<Box<Held>>,
+    history: Option<Box<History>>,
+}
+
+/// A run of segments outside the window.
+#[derive(Clone, Copy, Default)]
+struct Jump {
+    expected_seq: u32,
+    segments: u8,
+}
+
+impl Half {
+    /// Starts the stream: its first byte has this sequence number.
+    pub(super) fn start(&mut self, first_seq: u32) {
+        self.first_seq = first_seq;
+        self.next_seq = first_seq;
+        self.started = true;
+    }
+
+    /// Its sender sent something.
+    pub(super) const fn note_heard(&mut self) {
+        self.heard = true;
+    }
+
+    pub(super) const fn is_heard(&self) -> bool {
+        self.heard
+    }
+
+    /// The start of the stream was confirmed by a SYN.
+    pub(super) const fn confirm_start(&mut self) {
+        self.syn = true;
+    }
+
+    pub(super) const fn note_acked(&mut self, ack: u32) {
+        self.acked = Some(ack);
+    }
+
+    pub(super) const fn is_started(&self) -> bool {
+        self.started
+    }
+
+    /// Whether its SYN was seen.
+    pub(super) const fn has_syn(&self) -> bool {
+        self.syn
+    }
+
+    /// Whether its FIN was reached.
+    pub(super) const fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether data (or the FIN) waits behind a hole.
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Whether anything was handed on.
+    pub(super) const fn has_delivered(&self) -> bool {
+        self.next > 0
+    }
+
+    pub(super) const fn first_seq(&self) -> u32 {
+        self.first_seq
+    }
+
+    pub(super) const fn acked(&self) -> Option<u32> {
+        self.acked
+    }
+
+    /// How far `seq` is ahead of the next byte.
+    pub(super) const fn distance(&self, seq: u32) -> i32 {
+        seq.wrapping_sub(self.next_seq) as i32
+    }
+
+    /// Whether `seq` is one that the stream may be at.
+    pub(super) const fn is_in_window(&self, seq: u32) -> bool {
+        self.distance(seq).unsigned_abs() <= WINDOW
+    }
+
+    /// Memory charged for out-of-order data.
+    pub(super) fn charge(&self) -> usize {
+        self.held.as_ref().map_or(0, |held| held.charge())
+    }
+
+    /// Pieces of out-of-order data.
+    pub(super) fn pieces(&self) -> usize {
+        self.held.as_ref().map_or(0, |held| held.pieces())
+    }
+
+    /// Takes the next segment.
+    pub(super) fn receive<H: FlowHandler>(
+        &mut self,
+        segment: &Segment<'_>,
+        shared: &mut Shared,
+        out: &mut Delivery<'_, H>,
+    ) {
+        self.segments = self.segments.wrapping_add(1);
+        let distance = self.distance(segment.seq);
+        if distance.unsigned_abs() > WINDOW {
+            return self.receive_far(segment, shared, out);
+        }
+        self.jump = Jump::default();
+        let plain = segment.cut == 0 && !segment.fin;
+        if distance == 0 && plain && self.held.is_none() && !self.ended {
+            self.deliver(segment.data, shared, out);
+        } else {
+            self.receive_near(distance, segment, shared, out);
+        }
+    }
+
+    /// Takes note of a segment whose data nothing wants.
+    pub(super) fn pass_over(&mut self, segment: &Segment<'_>) {
+        let end = segment.seq.wrapping_add(segment.len() as u32);
+        let distance = self.distance(end);
+        if distance.unsigned_abs() <= WINDOW {
+            if distance > 0 {
+                self.advance(u64::from(distance.unsigned_abs()));
+            }
+            self.ended |= segment.fin;
+        }
+    }
+
+    /// Gives up the holes that have waited long enough. While no packet comes,
+    /// it does not matter when (or how often) this is called before the next.
+    pub(super) fn skip_due<H: FlowHandler>(
+        &mut self,
+        now: Timestamp,
+        shared: &mut Shared,
+        out: &mut Delivery<'_, H>,
+    ) {
+        while let Some(loss) = self.due(now, &shared.limits) {
+            self.skip_hole(loss, shared, out);
+        }
+    }
+
+    /// Gives up every hole and hands on what is held.
+    pub(super) fn flush<H: FlowHandler>(
+        &mut self,
+        loss: Loss,
+        shared: &mut Shared,
+        out: &mut Delivery<'_, H>,
+    ) {
+        while self.held.is_some() {
+            self.skip_hole(loss, shared, out);
+        }
+    }
+
+    /// Gives up the first hole and hands on what is behind it.
+    pub(super) fn skip_hole<H: FlowHandler>(
+        &mut self,
+        loss: Loss,
+        shared: &mut Shared,
+        out: &mut Delivery<'_, H>,
+    ) {
+        if let Some((end, _)) = self.held.as_ref().and_then(|held| held.first()) {
+            self.lose(end.saturating_sub(self.next), loss, shared, out);
+        }
+        self.drain(shared, out);
+    }
+
+    /// Frees all buffers.
+    pub(super) fn release(&mut self, shared: &mut Shared) {
+        if let Some(held) = self.held.take() {
+            held.release(&mut shared.buffers);
+        }
+        if let Some(history) = self.history.take() {
+            shared.histories.give(history);
+        }
+    }
+
+    /// A segment within the window that is not simply the next one.
+    fn receive_near<H: FlowHandler>(
+        &mut self,
+        distance: i32,
+        segment: &Segment<'_>,
+        shared: &mut Shared,
+        out: &mut Delivery<'_, H>,
+    ) {
+        // RFC 9293 section 3.8.4: a probe repeats the last byte, or one of no
+        // meaning in its place.
+        if distance == -1 && segment.len() <= 1 && !segment.fin {
+            shared.counters.keep_alives += 1;
+            return;
+        }
+        let start = self.next as i64 + i64::from(distance);
+        let mut span = Span { start, data: segment.data, cut: u64::from(segment.cut) };
+        let end = span.end();
+        shared.counters.before_start_bytes += span.split_before(0).len();
+        let old = span.split_before(self.next as i64);
+        self.compare(&old, shared, out);
+        if self.ended {
+            shared.counters.after_end_bytes += span.len();
+            return;
+        }
+        if span.len() > 0 {
+            self.refute_fin(end, shared);
+            self.accept(span, segment.time, shared, out);
+        }
+        self.drain(shared, out);
+        if segment.fin && end >= self.next as i64 {
+            self.accept_fin(end.unsigned_abs(), segment.time, shared, out);
+        }
+    }
+
+    /// A segment outside the window: nothing of it is kept, but if the stream
+    /// has moved there for good, the part between is given up.
+    fn receive_far<H: FlowHandler>(
+        &mut self,
+        segment: &Segment<'_>,
+        shared: &mut Shared,
+        out: &mut Delivery<'_, H>,
+    ) {
+        let follows =
+            self.jump.segments > 0 && near(segment.seq, self.jump.expected_seq, JUMP_SPAN);
+        self.jump = Jump {
+            expected_seq: segment.seq.wrapping_add(segment.len() as u32),
+            segments: if follows { self.jump.segments.saturating_add(1) } else { 1 },
+        };
+        let peer_agrees = self.acked.is_none_or(|acked| near(acked, segment.seq, WINDOW));
+        if self.ended || self.jump.segments < JUMP_SEGMENTS || !peer_agrees {
+            shared.counters.out_of_window_segments += 1;
+            return;
+        }
+        self.jump = Jump::default();
+        if let Some(held) = &mut self.held {
+            held.clear_fin();
+        }
+        self.flush(Loss::Jumped, shared, out);
+        self.lose(u64::from(segment.seq.wrapping_sub(self.next_seq)), Loss::Jumped, shared, out);
+        self.receive_near(0, segment, shared, out);
+    }
+
+    /// New data: hands on what is next, holds the rest.
+    fn accept<H: FlowHandler>(
+        &mut self,
+        mut span: Span<'_>,
+        time: Timestamp,
+        shared: &mut Shared,
+        out: &mut Delivery<'_, H>,
+    ) {
+        if span.start == self.next as i64 {
+            let first_held = self.held.as_ref().and_then(|held| held.first_piece());
+            let head = match first_held {
+                Some(first) => span.split_before(first as i64),
+                None => std::mem::replace(&mut span, Span { start: 0, data: &[], cut: 0 }),
+            };
+            if !self.deliver(head.data, shared, out) {
+                return;
+            }
+            if head.cut > 0 {
+                self.lose(head.cut, Loss::Cut, shared, out);
+            }
+        } else {
+            shared.counters.out_of_order_segments += 1;
+        }
+        if span.len() > 0 && !out.is_dismissed() {
+            let arrival = self.arrival(time);
+            let held = self.held.get_or_insert_default();
+            let start = span.start.unsigned_abs();
+            let result = held.insert(start, span.data, span.cut, arrival, &mut shared.buffers);
+            shared.counters.buffered_bytes += result.stored;
+            shared.counters.retransmitted_bytes += result.duplicate;
+            if result.conflict {
+                shared.counters.overlap_conflicts += 1;
+                out.note_conflict();
+            }
+        }
+    }
+
+    /// The FIN, at or behind the next byte.
+    fn accept_fin<H: FlowHandler>(
+        &mut self,
+        offset: u64,
+        time: Timestamp,
+        shared: &mut Shared,
+        out: &mut Delivery<'_, H>,
+    ) {
+        if self.held.as_ref().is_some_and(|held| held.end() > offset) {
+            shared.counters.fins_refuted += 1;
+        } else if offset == self.next {
+            self.held = None;
+            self.ended = true;
+            out.end();
+        } else {
+            let arrival = self.arrival(time);
+            self.held.get_or_insert_default().set_fin(offset, arrival);
+        }
+    }
+
+    /// Compares what was handed on already with its retransmission.
+    fn compare<H: FlowHandler>(
+        &mut self,
+        old: &Span<'_>,
+        shared: &mut Shared,
+        out: &mut Delivery<'_, H>,
+    ) {
+        shared.counters.retransmitted_bytes += old.len();
+        let start = old.start.unsigned_abs();
+        let differs = self
+            .history
+            .as_ref()
+            .is_some_and(|history| history.differs(start, old.data, self.next, &shared.histories));
+        if differs {
+            shared.counters.overlap_conflicts += 1;
+            out.note_conflict();
+        }
+    }
+
+    /// Data up to `end` refutes a FIN seen before that.
+    fn refute_fin(&mut self, end: i64, shared: &mut Shared) {
+        if let Some(held) = &mut self.held
+            && held.fin().is_some_and(|fin| (fin as i64) < end)
+        {
+            held.clear_fin();
+            shared.counters.fins_refuted += 1;
+        }
+    }
+
+    /// Hands on what is held and next by now.
+    fn drain<H: FlowHandler>(&mut self, shared: &mut Shared, out: &mut Delivery<'_, H>) {
+        while let Some(held) = &mut self.held {
+            match held.take(self.next, &mut shared.buffers) {
+                Some(Piece::Bytes(bytes)) => {
+                    self.deliver(&bytes, shared, out);
+                    shared.buffers.give(bytes);
+                }
+                Some(Piece::Cut(len)) => self.lose(len, Loss::Cut, shared, out),
+                None => break,
+            }
+        }
+        if let Some(held) = &mut self.held {
+            if held.fin() == Some(self.next) {
+                held.clear_fin();
+                self.ended = true;
+                out.end();
+            }
+            if held.is_empty() {
+                self.held = None;
+            }
+        }
+    }
+
+    /// Hands on bytes that are next; false if no more are wanted.
+    fn deliver<H: FlowHandler>(
+        &mut self,
+        data: &[u8],
+        shared: &mut Shared,
+        out: &mut Delivery<'_, H>,
+    ) -> bool {
+        let start = self.next;
+        self.advance(data.len() as u64);
+        if out.is_dismissed() || data.is_empty() {
+            return !out.is_dismissed();
+        }
+        shared.counters.delivered_bytes += data.len() as u64;
+        let wanted = out.data(data);
+        if wanted {
+            self.remember(start, data, shared);
+        }
+        wanted
+    }
+
+    fn remember(&mut self, start: u64, data: &[u8], shared: &mut Shared) {
+        if self.history.is_none() {
+            self.history = shared.histories.take(shared.limits.max_history_total);
+        }
+        match &mut self.history {
+            Some(history) => history.append(start, data, &shared.histories),
+            None => shared.counters.history_capped += 1,
+        }
+    }
+
+    /// Gives up the next `len` bytes.
+    fn lose<H: FlowHandler>(
+        &mut self,
+        len: u64,
+        loss: Loss,
+        shared: &mut Shared,
+        out: &mut Delivery<'_, H>,
+    ) {
+        if len == 0 {
+            return;
+        }
+        self.advance(len);
+        if let Some(history) = &mut self.history {
+            history.forget_tail();
+        }
+        let counters = &mut shared.counters;
+        counters.gaps += 1;
+        counters.gap_bytes += len;
+        *match loss {
+            Loss::Cut => &mut counters.gaps_snapped,
+            Loss::Acked => &mut counters.gaps_acked,
+            Loss::Overdue => &mut counters.gaps_overdue,
+            Loss::Capped => &mut counters.gaps_capped,
+            Loss::AtEnd => &mut counters.gaps_at_end,
+            Loss::Jumped => &mut counters.gaps_jumped,
+        } += 1;
+        out.gap(len);
+    }
+
+    fn advance(&mut self, len: u64) {
+        self.next += len;
+        self.next_seq = self.next_seq.wrapping_add(len as u32);
+    }
+
+    fn arrival(&self, time: Timestamp) -> Arrival {
+        Arrival { time, segment: self.segments }
+    }
+
+    /// Whether the first hole is to be given up by now, and why.
+    fn due(&self, now: Timestamp, limits: &FlowLimits) -> Option<Loss> {
+        let (end, arrival) = self.held.as_ref()?.first()?;
+        let waited = now.since(arrival.time);
+        let segments = self.segments.wrapping_sub(arrival.segment);
+        let acked = self.acked.map_or(0, |acked| self.distance(acked));
+        if acked > 0 && acked.unsigned_abs() <= WINDOW {
+            let past_hole = u64::from(acked.unsigned_abs()) >= end.saturating_sub(self.next);
+            let patient =
+                waited < limits.acked_patience && segments < limits.acked_patience_segments;
+            if past_hole && !patient {
+                return Some(Loss::Acked);
+            }
+        }
+        // An acknowledgement of exactly what was handed on: the receiver lacks
+        // the bytes as well, so the sender will repeat them.
+        let receiver_waits = self.acked == Some(self.next_seq);
+        let patience =
+            if receiver_waits { limits.retransmission_patience } else { limits.hole_patience };
+        (waited >= patience).then_some(Loss::Overdue)
+    }
+}
+
+/// Whether two sequence numbers are at most `span` apart.
+const fn near(a: u32, b: u32, span: u32) -> bool {
+    (a.wrapping_sub(b) as i32).unsigned_abs() <= span
+}
+
+/// A stretch of payload by stream offset; the offset is negative before the
+/// first byte seen.
+#[derive(Debug, PartialEq)]
+struct Span<'a> {
+    start: i64,
+    data: &'a [u8],
+    cut: u64,
+}
+
+impl Span<'_> {
+    fn len(&self) -> u64 {
+        self.data.len() as u64 + self.cut
+    }
+
+    fn end(&self) -> i64 {
+        self.start + self.len() as i64
+    }
+
+    /// Splits off the part before `offset`.
+    fn split_before(&mut self, offset: i64) -> Self {
+        let len = u64::try_from(offset - self.start).unwrap_or(0).min(self.len());
+        let from_data = (len as usize).min(self.data.len());
+        let from_cut = len - from_data as u64;
+        let (before, rest) = self.data.split_at(from_data);
+        let head = Self { start: self.start, data: before, cut: from_cut };
+        *self = Self { start: self.start + len as i64, data: rest, cut: self.cut - from_cut };
+        head
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_split_in_data_and_in_what_was_cut() {
+        let span = |start, data, cut| Span { start, data, cut };
+        let cases = [
+            (-9, span(-2, b"", 0), span(-2, b"abcd", 3)),
+            (-2, span(-2, b"", 0), span(-2, b"abcd", 3)),
+            (0, span(-2, b"ab", 0), span(0, b"cd", 3)),
+            (2, span(-2, b"abcd", 0), span(2, b"", 3)),
+            (3, span(-2, b"abcd", 1), span(3, b"", 2)),
+            (9, span(-2, b"abcd", 3), span(5, b"", 0)),
+        ];
+        for (offset, head, rest) in cases {
+            let mut whole = span(-2, b"abcd", 3);
+            assert_eq!(whole.split_before(offset), head, "{offset}");
+            assert_eq!(whole, rest, "{offset}");
+        }
+    }
+
+    #[test]
+    fn distances_wrap() {
+        let mut half = Half::default();
+        half.start(u32::MAX - 9);
+        assert_eq!(half.distance(0), 10);
+        assert_eq!(half.distance(u32::MAX - 19), -10);
+        half.advance(10);
+        assert_eq!((half.next, half.next_seq), (10, 0));
+        half.advance(1 << 32);
+        assert_eq!((half.next, half.next_seq), ((1 << 32) + 10, 0));
+    }
+}

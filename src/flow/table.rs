@@ -1,0 +1,547 @@
+//! The flow table: finds or opens the flow of a packet, ends flows by time-out
+//! and eviction.
+
+use hashbrown::HashTable;
+
+use super::delivery::Delivery;
+use super::five_tuple::{FlowHasher, PacketKey, Side};
+use super::half::Loss;
+use super::handler::{CloseReason, FlowHandler};
+use super::info::FlowInfo;
+use super::limits::{FlowCounters, FlowLimits};
+use super::lists::Lists;
+use super::shared::Shared;
+use super::slots::Slots;
+use super::tcp::{Admission, Connection, carries_payload};
+use crate::decode::{Packet, TcpFlags, TcpHeader, Transport};
+use crate::time::Timestamp;
+
+/// How long after a time-out the table acts on it by itself. A packet that
+/// comes after the time-out always finds its flow over, so within this slack
+/// small disorder of capture times changes nothing.
+const SLACK_NANOS: i64 = 1_000_000_000;
+
+/// All flows of one worker. `S` is the handler's state of a flow.
+pub struct FlowTable<S> {
+    hasher: FlowHasher,
+    index: HashTable<IndexEntry>,
+    slots: Slots<Slot<S>>,
+    /// Flows by [`Class`], longest idle first.
+    idle: Lists<{ Class::COUNT }>,
+    /// Flows with data behind a hole, longest unchecked first.
+    waiting: Lists<1>,
+    clock: Clock,
+    shared: Shared,
+}
+
+/// A flow's place, with enough of its hash to find it and to grow the index
+/// without touching the flows.
+struct IndexEntry {
+    hash: u32,
+    slot: u32,
+}
+
+struct Slot<S> {
+    info: FlowInfo,
+    tcp: Option<Connection>,
+    state: Option<S>,
+    /// Table time of the last packet, and its ordinal.
+    seen: i64,
+    ordinal: u64,
+    hash: u32,
+    class: Class,
+    /// Over for the handler; lingers to absorb late segments.
+    closed: bool,
+    /// Where the flow waits behind a hole: when to look again.
+    check_at: Option<i64>,
+}
+
+/// What time-out a flow has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    /// TCP that is over, or whose only captured direction is.
+    Closed,
+    /// TCP of which only SYN segments were seen.
+    Opening,
+    /// UDP.
+    Udp,
+    /// Other TCP.
+    Established,
+}
+
+impl Class {
+    const COUNT: usize = 4;
+    const ALL: [Self; Self::COUNT] = [Self::Closed, Self::Opening, Self::Udp, Self::Established];
+}
+
+impl<S> FlowTable<S> {
+    /// An empty table. All tables of a run share one hasher.
+    pub fn new(limits: FlowLimits, hasher: FlowHasher) -> Self {
+        Self {
+            hasher,
+            index: HashTable::new(),
+            slots: Slots::new(),
+            idle: Lists::new(),
+            waiting: Lists::new(),
+            clock: Clock::default(),
+            shared: Shared::new(limits),
+        }
+    }
+
+    /// Takes the next packet. `ordinal` counts the packets of the whole engine
+    /// from 1; it names the flow, should this packet open one.
+    pub fn on_packet<H: FlowHandler<State = S>>(
+        &mut self,
+        ordinal: u64,
+        packet: &Packet<'_>,
+        handler: &mut H,
+    ) {
+        let key = self.hasher.key(packet);
+        self.on_keyed_packet(ordinal, &key, packet, handler);
+    }
+
+    /// [`FlowTable::on_packet`] where the key is known, as it was needed to
+    /// choose the worker.
+    pub fn on_keyed_packet<H: FlowHandler<State = S>>(
+        &mut self,
+        ordinal: u64,
+        key: &PacketKey,
+        packet: &Packet<'_>,
+        handler: &mut H,
+    ) {
+        self.clock.tick(packet.time);
+        let arrival = Arrival { ordinal, key, packet };
+        match self.find(key).filter(|&index| self.outlasts(index, packet.time, handler)) {
+            Some(index) => self.on_flow_packet(index, &arrival, handler),
+            None => self.open(&arrival, handler),
+        }
+        while self.shared.buffers.out_of_order > self.shared.limits.max_out_of_order_total {
+            match self.waiting.front(0) {
+                Some(index) => self.flush(index, Loss::Capped, handler),
+                None => break,
+            }
+        }
+    }
+
+    /// Ends the flows that have timed out by `now`, and gives up holes that
+    /// have waited long enough; longest idle first. What the handler is told
+    /// of a flow does not depend on when this is called, so it may be called
+    /// as often as is useful: it keeps memory and latency low.
+    pub fn advance<H: FlowHandler<State = S>>(&mut self, now: Timestamp, handler: &mut H) {
+        self.clock.tick(now);
+        while let Some((index, now)) = self.next_to_check() {
+            self.check_holes(index, now, handler);
+        }
+        while let Some(index) = self.longest_idle(|class, seen| {
+            self.clock.now - seen > nanos(self.timeout(class)).saturating_add(SLACK_NANOS)
+        }) {
+            self.remove(index, CloseReason::TimedOut, handler);
+        }
+    }
+
+    /// Ends all flows: the input is over. Longest idle first.
+    pub fn finish<H: FlowHandler<State = S>>(&mut self, handler: &mut H) {
+        while let Some(index) = self.longest_idle(|_, _| true) {
+            self.remove(index, CloseReason::InputEnd, handler);
+        }
+    }
+
+    /// What was seen so far.
+    pub const fn counters(&self) -> &FlowCounters {
+        &self.shared.counters
+    }
+
+    /// Flows held, those lingering after their end included.
+    pub const fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether no flow is held.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes allocated, without what the handler's states own.
+    pub fn memory(&self) -> usize {
+        self.index.allocation_size()
+            + self.slots.memory()
+            + self.idle.memory()
+            + self.waiting.memory()
+            + self.shared.memory()
+    }
+
+    /// Out-of-order bytes and histories in use.
+    #[cfg(test)]
+    pub(super) const fn in_use(&self) -> (usize, usize) {
+        (self.shared.buffers.out_of_order, self.shared.histories.in_use())
+    }
+
+    fn find(&self, key: &PacketKey) -> Option<u32> {
+        let hash = key.table_hash();
+        let is_it = |entry: &IndexEntry| {
+            entry.hash == hash
+                && self.slots.get(entry.slot).is_some_and(|slot| *slot.info.key() == key.key)
+        };
+        self.index.find(spread(hash), is_it).map(|entry| entry.slot)
+    }
+
+    /// Opens a flow, unless the packet is the stray rest of one.
+    fn open<H: FlowHandler<State = S>>(&mut self, arrival: &Arrival<'_>, handler: &mut H) {
+        let (packet, counters) = (arrival.packet, &mut self.shared.counters);
+        let tcp = match packet.transport {
+            Transport::Tcp(header) if !opens_flow(packet, &header) => {
+                counters.stray_segments += 1;
+                return;
+            }
+            Transport::Tcp(_) => {
+                counters.tcp_flows += 1;
+                Some(Connection::default())
+            }
+            Transport::Udp => {
+                counters.udp_flows += 1;
+                None
+            }
+        };
+        self.make_room(handler);
+        let PacketKey { key, sender, .. } = *arrival.key;
+        let hash = arrival.key.table_hash();
+        let class = if tcp.is_some() { Class::Opening } else { Class::Udp };
+        let slot = Slot {
+            info: FlowInfo::with_key(arrival.ordinal, packet, key, sender),
+            tcp,
+            state: None,
+            seen: self.clock.now,
+            ordinal: arrival.ordinal,
+            hash,
+            class,
+            closed: false,
+            check_at: None,
+        };
+        let Some(index) = self.slots.insert(slot) else { return };
+        let entry = IndexEntry { hash, slot: index };
+        self.index.insert_unique(spread(hash), entry, |entry| spread(entry.hash));
+        self.idle.push_back(class as usize, index);
+        self.on_flow_packet(index, arrival, handler);
+    }
+
+    /// Lets time pass for a flow up to its next packet, as [`advance`] would
+    /// have; false if the flow was over by then.
+    ///
+    /// [`advance`]: FlowTable::advance
+    fn outlasts<H: FlowHandler<State = S>>(
+        &mut self,
+        index: u32,
+        now: Timestamp,
+        handler: &mut H,
+    ) -> bool {
+        if self.slots.get(index).is_some_and(|slot| slot.check_at.is_some()) {
+            self.check_holes(index, now, handler);
+        }
+        let timed_out = self
+            .slots
+            .get(index)
+            .is_some_and(|slot| now.since(slot.info.packet().time) > self.timeout(slot.class));
+        if timed_out {
+            self.remove(index, CloseReason::TimedOut, handler);
+        }
+        !timed_out
+    }
+
+    fn on_flow_packet<H: FlowHandler<State = S>>(
+        &mut self,
+        index: u32,
+        arrival: &Arrival<'_>,
+        handler: &mut H,
+    ) {
+        match arrival.packet.transport {
+            Transport::Tcp(header) => self.on_segment(index, arrival, &header, handler),
+            Transport::Udp => self.on_datagram(index, arrival, handler),
+        }
+    }
+
+    fn on_segment<H: FlowHandler<State = S>>(
+        &mut self,
+        index: u32,
+        arrival: &Arrival<'_>,
+        header: &TcpHeader,
+        handler: &mut H,
+    ) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let Some(tcp) = &mut slot.tcp else { return };
+        let (packet, sender) = (arrival.packet, arrival.key.sender);
+        match tcp.admit(sender, packet, header, &mut self.shared.counters) {
+            Admission::Process => {}
+            Admission::Ignore => return,
+            Admission::Reopen => {
+                self.remove(index, CloseReason::Reused, handler);
+                return self.open(arrival, handler);
+            }
+        }
+        let Slot { state, info, .. } = slot;
+        let mut out = Delivery { handler, state, info, side: sender };
+        self.shared.counters.tcp_segments += 1;
+        out.info.observe(packet, sender);
+        let over = tcp.process(packet, header, &mut self.shared, &mut out);
+        slot.seen = self.clock.now;
+        slot.ordinal = arrival.ordinal;
+        if let Some(why) = over {
+            self.close(index, why, handler);
+        }
+        self.refile(index);
+        self.update_waiting(index);
+    }
+
+    fn on_datagram<H: FlowHandler<State = S>>(
+        &mut self,
+        index: u32,
+        arrival: &Arrival<'_>,
+        handler: &mut H,
+    ) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let (packet, sender) = (arrival.packet, arrival.key.sender);
+        slot.seen = self.clock.now;
+        slot.ordinal = arrival.ordinal;
+        slot.info.observe(packet, sender);
+        let counters = &mut self.shared.counters;
+        counters.udp_datagrams += 1;
+        if slot.info.dismisses(sender) {
+            counters.dismissed_packets += 1;
+        } else {
+            counters.delivered_bytes += packet.payload.len() as u64;
+            let Slot { state, info, .. } = slot;
+            let mut out = Delivery { handler, state, info, side: sender };
+            out.datagram(packet.payload, packet.missing);
+        }
+        self.idle.move_to_back(Class::Udp as usize, index);
+    }
+
+    /// Moves a flow to the back of the list of its class.
+    fn refile(&mut self, index: u32) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let class = match &slot.tcp {
+            None => Class::Udp,
+            Some(tcp) if tcp.is_over() || tcp.is_half_over() => Class::Closed,
+            Some(tcp) if tcp.is_opening() => Class::Opening,
+            Some(_) => Class::Established,
+        };
+        if class == slot.class {
+            self.idle.move_to_back(class as usize, index);
+        } else {
+            self.idle.remove(slot.class as usize, index);
+            self.idle.push_back(class as usize, index);
+            slot.class = class;
+        }
+    }
+
+    /// Lists or unlists a flow as one that waits behind a hole.
+    fn update_waiting(&mut self, index: u32) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let waits = slot.tcp.as_ref().is_some_and(Connection::is_waiting);
+        match (waits, slot.check_at) {
+            (true, None) => {
+                let patience = nanos(self.shared.limits.hole_patience);
+                slot.check_at = Some(self.clock.now.saturating_add(patience));
+                self.waiting.push_back(0, index);
+            }
+            (false, Some(_)) => {
+                slot.check_at = None;
+                self.waiting.remove(0, index);
+            }
+            _ => {}
+        }
+    }
+
+    /// The next flow whose holes are to be checked, and the time up to which,
+    /// by the clock of the flow's own packets.
+    fn next_to_check(&self) -> Option<(u32, Timestamp)> {
+        let index = self.waiting.front(0)?;
+        let slot = self.slots.get(index)?;
+        if self.clock.now <= slot.check_at?.saturating_add(SLACK_NANOS) {
+            return None;
+        }
+        let idle = self.clock.now.saturating_sub(slot.seen).saturating_sub(SLACK_NANOS).max(0);
+        let last = slot.info.packet().time.as_nanos();
+        Some((index, Timestamp::from_nanos(last.saturating_add(idle))))
+    }
+
+    /// Gives up the holes of a flow that are due by `now`; it is checked again
+    /// later if some are not.
+    fn check_holes<H: FlowHandler<State = S>>(
+        &mut self,
+        index: u32,
+        now: Timestamp,
+        handler: &mut H,
+    ) {
+        let over =
+            self.with_connection(index, handler, |tcp, shared, out| tcp.skip_due(now, shared, out));
+        self.settle(index, over, handler);
+    }
+
+    /// Gives up all holes of a flow.
+    fn flush<H: FlowHandler<State = S>>(&mut self, index: u32, loss: Loss, handler: &mut H) {
+        let over =
+            self.with_connection(index, handler, |tcp, shared, out| tcp.flush(loss, shared, out));
+        self.settle(index, over, handler);
+    }
+
+    /// Brings the lists up to date after holes were given up between packets.
+    fn settle<H: FlowHandler<State = S>>(
+        &mut self,
+        index: u32,
+        over: Option<CloseReason>,
+        handler: &mut H,
+    ) {
+        if let Some(why) = over {
+            self.close(index, why, handler);
+        }
+        self.refile(index);
+        self.unlist_waiting(index);
+        self.update_waiting(index);
+    }
+
+    fn unlist_waiting(&mut self, index: u32) {
+        if self.slots.get_mut(index).and_then(|slot| slot.check_at.take()).is_some() {
+            self.waiting.remove(0, index);
+        }
+    }
+
+    fn with_connection<H: FlowHandler<State = S>, R>(
+        &mut self,
+        index: u32,
+        handler: &mut H,
+        act: impl FnOnce(&mut Connection, &mut Shared, &mut Delivery<'_, H>) -> Option<R>,
+    ) -> Option<R> {
+        match self.slots.get_mut(index)? {
+            Slot { tcp: Some(tcp), state, info, .. } => {
+                act(tcp, &mut self.shared, &mut Delivery { handler, state, info, side: Side::Low })
+            }
+            Slot { tcp: None, .. } => None,
+        }
+    }
+
+    const fn timeout(&self, class: Class) -> std::time::Duration {
+        let limits = &self.shared.limits;
+        match class {
+            Class::Closed => limits.tcp_linger,
+            Class::Opening => limits.tcp_opening,
+            Class::Udp => limits.udp_idle,
+            Class::Established => limits.tcp_idle,
+        }
+    }
+
+    /// Of the flows at the front of their class, for which `eligible` holds,
+    /// the one whose last packet is longest ago.
+    fn longest_idle(&self, eligible: impl Fn(Class, i64) -> bool) -> Option<u32> {
+        let fronts = Class::ALL.into_iter().filter_map(|class| {
+            let index = self.idle.front(class as usize)?;
+            let slot = self.slots.get(index)?;
+            eligible(class, slot.seen).then_some((slot.ordinal, index))
+        });
+        fronts.min().map(|(_, index)| index)
+    }
+
+    /// Evicts a flow if the table is full. Flows that are over go first; then
+    /// those of a class that holds more than its share, so that a flood of SYN
+    /// segments or of datagrams pushes out itself; then the longest idle.
+    fn make_room<H: FlowHandler<State = S>>(&mut self, handler: &mut H) {
+        let max = self.shared.limits.max_flows.max(1);
+        while self.slots.len() >= max {
+            let shares = [(Class::Closed, 0), (Class::Opening, max / 4), (Class::Udp, max / 2)];
+            let crowded = shares
+                .into_iter()
+                .find(|&(class, share)| self.idle.len(class as usize) > share)
+                .and_then(|(class, _)| self.idle.front(class as usize));
+            match crowded.or_else(|| self.longest_idle(|_, _| true)) {
+                Some(index) => self.remove(index, CloseReason::Evicted, handler),
+                None => return,
+            }
+        }
+    }
+
+    /// Takes a flow out of the table, after ending it if it is not over.
+    fn remove<H: FlowHandler<State = S>>(&mut self, index: u32, why: CloseReason, handler: &mut H) {
+        self.close(index, why, handler);
+        self.unlist_waiting(index);
+        let Some(slot) = self.slots.remove(index) else { return };
+        self.idle.remove(slot.class as usize, index);
+        let is_it = |entry: &IndexEntry| entry.slot == index;
+        if let Ok(entry) = self.index.find_entry(spread(slot.hash), is_it) {
+            entry.remove();
+        }
+    }
+
+    /// Ends a flow once: hands on what is held, tells the handler, and frees
+    /// everything but what absorbs late segments.
+    fn close<H: FlowHandler<State = S>>(&mut self, index: u32, why: CloseReason, handler: &mut H) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if std::mem::replace(&mut slot.closed, true) {
+            return;
+        }
+        let finished = self.with_connection(index, handler, |tcp, shared, out| {
+            let whole = tcp.flush(Loss::AtEnd, shared, out);
+            tcp.release(shared);
+            whole.or(tcp.is_half_over().then_some(CloseReason::Finished))
+        });
+        let why = if why == CloseReason::Reset { why } else { finished.unwrap_or(why) };
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if let Some(state) = slot.state.take() {
+            handler.closed(state, &slot.info, why);
+        }
+        let counters = &mut self.shared.counters;
+        *match why {
+            CloseReason::Finished => &mut counters.flows_finished,
+            CloseReason::Reset => &mut counters.flows_reset,
+            CloseReason::TimedOut => &mut counters.flows_timed_out,
+            CloseReason::Reused => &mut counters.flows_reused,
+            CloseReason::Evicted => &mut counters.flows_evicted,
+            CloseReason::InputEnd => &mut counters.flows_open_at_end,
+        } += 1;
+    }
+}
+
+/// A packet with what the engine adds to it.
+struct Arrival<'a> {
+    ordinal: u64,
+    key: &'a PacketKey,
+    packet: &'a Packet<'a>,
+}
+
+/// Table time: capture time that never runs backwards. Where the capture's
+/// does by more than disorder explains (files read in another order, a clock
+/// set back, a damaged time), table time goes on from where it was.
+#[derive(Default)]
+struct Clock {
+    now: i64,
+    offset: i64,
+    started: bool,
+}
+
+impl Clock {
+    const DISORDER_NANOS: i64 = 60_000_000_000;
+
+    fn tick(&mut self, time: Timestamp) {
+        let time = time.as_nanos().saturating_add(self.offset);
+        if !self.started || time > self.now {
+            self.started = true;
+            self.now = time;
+        } else if self.now.saturating_sub(time) > Self::DISORDER_NANOS {
+            self.offset = self.offset.saturating_add(self.now.saturating_sub(time));
+        }
+    }
+}
+
+/// Whether a TCP segment without a flow opens one: a bare ACK, FIN or RST is
+/// the rest of something that was over or is of no interest.
+fn opens_flow(packet: &Packet<'_>, header: &TcpHeader) -> bool {
+    !header.flags.contains(TcpFlags::RST)
+        && (header.flags.contains(TcpFlags::SYN) || carries_payload(packet))
+}
+
+/// A hash as wide as the index wants it.
+const fn spread(hash: u32) -> u64 {
+    (hash as u64) << 32 | hash as u64
+}
+
+fn nanos(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}

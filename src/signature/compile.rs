@@ -1,0 +1,289 @@
+//! The compiler: a set in, one automaton per field out.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use super::automaton::program::{Program, Step};
+use super::automaton::{Budget, Built, FieldAutomaton, FieldPrograms, TooLarge};
+use super::diagnostic::{Diagnostic, Report, Severity};
+use super::hits::Atom;
+use super::lists::HostList;
+use super::matcher::{Expression, FieldMatcher, Matcher, Target};
+use super::model::{Clause, Condition, Field, Pattern, Signature, Values};
+use super::names::{NameFields, NameRule, Scope};
+use super::{regex, sequences};
+use crate::stream::Direction;
+
+/// Compiles signatures; the diagnostics beside the matcher are warnings about
+/// patterns that had to be built in a slower way.
+pub(crate) fn compile(
+    signatures: &[Signature],
+    budget: &Budget,
+) -> Result<(Matcher, Vec<Diagnostic>), Report> {
+    let mut compiler = Compiler::default();
+    compiler.matcher.signatures = signatures.len();
+    let mut next = signatures.len();
+    for (index, signature) in signatures.iter().enumerate() {
+        compiler.origin = index;
+        compiler.clause(&signature.clause, Atom(index as u32));
+        let condition =
+            signature.when.as_ref().map(|condition| compiler.condition(condition, &mut next));
+        compiler.matcher.conditions.push(condition);
+    }
+    compiler.finish(signatures, budget)
+}
+
+#[derive(Default)]
+struct Compiler {
+    matcher: Matcher,
+    fields: HashMap<Field, FieldBuilder>,
+    name_patterns: FieldBuilder,
+    /// The signature being compiled.
+    origin: usize,
+    /// Clauses of conditions seen, so that equal ones are matched once.
+    clauses: HashMap<String, Atom>,
+    lists: HashMap<*const HostList, usize>,
+}
+
+/// The patterns of one field, before they are built.
+#[derive(Default)]
+struct FieldBuilder {
+    programs: FieldPrograms,
+    targets: Vec<Target>,
+    present: Vec<Target>,
+    /// The signature that each target comes from.
+    origins: Vec<usize>,
+}
+
+impl Compiler {
+    fn clause(&mut self, clause: &Clause, atom: Atom) {
+        let names = NameFields::of(&clause.fields);
+        match &clause.pattern {
+            Pattern::Port(ports) => {
+                self.matcher.ports.extend(ports.iter().map(|&port| (port, atom)));
+            }
+            Pattern::Hosts(list) => self.hosts(list, atom, names),
+            Pattern::Suffix(values) => {
+                self.exact_names(values, atom, names, Scope::ItselfAndBelow);
+            }
+            Pattern::Exact(values) if names != NameFields::default() => {
+                self.exact_names(values, atom, names, Scope::Itself);
+            }
+            pattern => {
+                let target = Target { atom, direction: clause.direction, names };
+                if names != NameFields::default() {
+                    self.name_patterns.add(pattern, target, self.origin);
+                    return;
+                }
+                for field in &clause.fields {
+                    // A user agent is a header field that only requests have.
+                    let (field, target) = match field {
+                        Field::HttpUserAgent => (
+                            Field::HttpHeader("user-agent".into()),
+                            Target { direction: Some(Direction::ToServer), ..target },
+                        ),
+                        field => (field.clone(), target),
+                    };
+                    let origin = self.origin;
+                    self.fields.entry(field).or_default().add(pattern, target, origin);
+                }
+            }
+        }
+    }
+
+    fn exact_names(&mut self, values: &Values, atom: Atom, fields: NameFields, scope: Scope) {
+        for value in &values.alternatives {
+            let rule = NameRule { atom, fields, scope, path: None, entry: None };
+            self.matcher.names.insert(&value.text, rule);
+        }
+    }
+
+    fn hosts(&mut self, list: &Arc<HostList>, atom: Atom, fields: NameFields) {
+        let lists = &mut self.matcher.lists;
+        let number = *self.lists.entry(Arc::as_ptr(list)).or_insert_with(|| {
+            lists.push(Arc::clone(list));
+            lists.len() - 1
+        });
+        for (index, entry) in list.entries.iter().enumerate() {
+            let rule = NameRule {
+                atom,
+                fields,
+                scope: if entry.below { Scope::Below } else { Scope::Itself },
+                path: entry.path.clone(),
+                entry: Some((number, index)),
+            };
+            self.matcher.names.insert(&entry.host, rule);
+        }
+    }
+
+    fn condition(&mut self, condition: &Condition, next: &mut usize) -> Expression {
+        match condition {
+            Condition::Clause(clause) => Expression::Atom(self.condition_clause(clause, next)),
+            Condition::All(inner) => Expression::All(self.conditions(inner, next)),
+            Condition::Any(inner) => Expression::Any(self.conditions(inner, next)),
+            Condition::Not(inner) => Expression::Not(Box::new(self.condition(inner, next))),
+        }
+    }
+
+    fn conditions(&mut self, inner: &[Condition], next: &mut usize) -> Vec<Expression> {
+        inner.iter().map(|condition| self.condition(condition, next)).collect()
+    }
+
+    fn condition_clause(&mut self, clause: &Clause, next: &mut usize) -> Atom {
+        let atom = Atom(*next as u32);
+        match self.clauses.entry(clause.identity()) {
+            Entry::Occupied(seen) => return *seen.get(),
+            Entry::Vacant(new) => new.insert(atom),
+        };
+        *next += 1;
+        self.clause(clause, atom);
+        atom
+    }
+
+    fn finish(
+        mut self,
+        signatures: &[Signature],
+        budget: &Budget,
+    ) -> Result<(Matcher, Vec<Diagnostic>), Report> {
+        self.matcher.ports.sort_unstable();
+        let mut notes = Vec::new();
+        let mut errors = Vec::new();
+        let mut build = |name: &str, builder: FieldBuilder| {
+            builder.build(name, signatures, budget, &mut notes).unwrap_or_else(|error| {
+                errors.push(error);
+                FieldMatcher::default()
+            })
+        };
+        self.matcher.name_patterns = build("names", self.name_patterns);
+        for (field, builder) in self.fields {
+            let built = build(&field.name(), builder);
+            match field {
+                Field::HttpPath => self.matcher.path = built,
+                Field::HttpQuery => self.matcher.query = built,
+                Field::HttpMethod => self.matcher.method = built,
+                Field::HttpBody => self.matcher.body = built,
+                Field::HttpHeader(name) => {
+                    self.matcher.headers.push((name.as_bytes().into(), built));
+                }
+                field => {
+                    self.matcher.fields.insert(field, built);
+                }
+            }
+        }
+        self.matcher.headers.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+        // Fields are built in no particular order.
+        notes.sort_by(|a, b| a.message.cmp(&b.message));
+        errors.sort_by(|a, b| a.message.cmp(&b.message));
+        if errors.is_empty() { Ok((self.matcher, notes)) } else { Err(Report(errors)) }
+    }
+}
+
+impl FieldBuilder {
+    fn add(&mut self, pattern: &Pattern, target: Target, origin: usize) {
+        if matches!(pattern, Pattern::Present) {
+            self.present.push(target);
+            return;
+        }
+        let number = self.targets.len();
+        self.targets.push(target);
+        self.origins.push(origin);
+        let raw = &mut self.programs.raw;
+        match pattern {
+            Pattern::Exact(values) => add_each(raw, number, values, sequences::exact),
+            Pattern::Prefix(values) => add_each(raw, number, values, sequences::prefix),
+            Pattern::Substring(values) => add_each(raw, number, values, sequences::substring),
+            Pattern::Word(values) => add_each(raw, number, values, sequences::word),
+            Pattern::PathPrefix(values) => add_each(raw, number, values, sequences::path_prefix),
+            Pattern::PathSuffix(values) => add_each(raw, number, values, sequences::path_suffix),
+            Pattern::Wildcard(values) => {
+                add_each(raw, number, values, |text, _| sequences::wildcard(text));
+            }
+            Pattern::Regex(values) => add_expressions(raw, number, values),
+            Pattern::JsonString(values) => {
+                for steps in sequences::json_strings(values) {
+                    self.programs.json.sequence(number, steps);
+                }
+            }
+            Pattern::JsonMember(member) => {
+                for steps in sequences::json_members(member) {
+                    self.programs.json.sequence(number, steps);
+                }
+            }
+            // Matched elsewhere.
+            Pattern::Present | Pattern::Suffix(_) | Pattern::Hosts(_) | Pattern::Port(_) => {}
+        }
+    }
+
+    fn build(
+        self,
+        field: &str,
+        signatures: &[Signature],
+        budget: &Budget,
+        notes: &mut Vec<Diagnostic>,
+    ) -> Result<FieldMatcher, Diagnostic> {
+        let signature = |pattern: usize| {
+            self.origins.get(pattern).and_then(|&origin| signatures.get(origin))
+        };
+        let built = FieldAutomaton::build(self.programs, budget);
+        let Built { automaton, slow } = built.map_err(|error| match error {
+            TooLarge::Expression(pattern) => {
+                let message = "the expression's automaton is over the size budget: it repeats or \
+                               alternates too much"
+                    .to_owned();
+                about(Severity::Error, "automaton-size", message, signature(pattern))
+            }
+            TooLarge::Sequences => {
+                let message = format!("the patterns of `{field}` are over the size budget together");
+                Diagnostic::new(Severity::Error, "automaton-size", message)
+            }
+            TooLarge::Expressions => {
+                let message = format!(
+                    "the expressions of `{field}` are over the size budget together: make some \
+                     of them `substring`, `word` or `json_member`"
+                );
+                Diagnostic::new(Severity::Error, "automaton-size", message)
+            }
+        })?;
+        notes.extend(slow.into_iter().map(|pattern| {
+            let message = "the expression's automaton is over the size budget; it is matched in a \
+                           slower way"
+                .to_owned();
+            about(Severity::Warning, "automaton-size", message, signature(pattern))
+        }));
+        Ok(FieldMatcher { automaton, targets: self.targets, present: self.present })
+    }
+}
+
+fn about(
+    severity: Severity,
+    code: &'static str,
+    message: String,
+    signature: Option<&Signature>,
+) -> Diagnostic {
+    let Some(signature) = signature else { return Diagnostic::new(severity, code, message) };
+    let message = format!("{}: {message}", signature.id);
+    Diagnostic::new(severity, code, message).at(signature.origin.location.clone())
+}
+
+fn add_each(
+    program: &mut Program,
+    pattern: usize,
+    values: &Values,
+    steps: fn(&str, bool) -> Vec<Step>,
+) {
+    for value in &values.alternatives {
+        program.sequence(pattern, steps(&value.text, values.ignore_case));
+    }
+}
+
+fn add_expressions(program: &mut Program, pattern: usize, values: &Values) {
+    for value in &values.alternatives {
+        // The parser has checked syntax and size.
+        if let Ok(nfa) =
+            regex::parse(&value.text, values.ignore_case).and_then(|hir| regex::nfa(&hir))
+        {
+            program.expression(pattern, nfa);
+        }
+    }
+}

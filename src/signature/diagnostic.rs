@@ -1,0 +1,384 @@
+//! Diagnostics: what is wrong in a signature or list file, and where.
+//!
+//! Parsers collect every problem of a file; [`Diagnostic`] keeps what a terminal,
+//! an editor or a CI annotation needs, and [`std::fmt::Display`] draws the source
+//! line with a caret beneath.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Columns of a source line shown at most; longer lines are cut around the place.
+const EXCERPT_CHARS: usize = 120;
+
+/// Problems reported per file; the rest are counted.
+const MAX_PER_FILE: usize = 100;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth knowing; nothing is wrong.
+    Note,
+    /// Accepted, but probably not what was meant.
+    Warning,
+    /// Not accepted.
+    Error,
+}
+
+impl Severity {
+    /// `error`, `warning` or `note`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The file, as given by the user; `<builtin>/…` for the shipped sets.
+    pub path: Arc<str>,
+    /// Bytes of the file.
+    pub span: Range<usize>,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// The line (or the part of a long line around the place), control
+    /// characters replaced.
+    excerpt: Box<str>,
+    /// Characters before the caret in `excerpt`, and carets.
+    caret: (usize, usize),
+}
+
+/// One problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Short fixed name of the kind of problem, for filters and SARIF rules.
+    pub code: &'static str,
+    /// One sentence.
+    pub message: String,
+    /// Where; absent for problems of a file as a whole that could not be read.
+    pub location: Option<Location>,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// A problem without a place.
+    pub fn new(severity: Severity, code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity, code, message: message.into(), location: None, help: None }
+    }
+
+    /// The same with a place.
+    #[must_use]
+    pub fn at(mut self, location: Location) -> Self {
+        self.location = Some(location);
+        self
+    }
+
+    /// The same with advice.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]: {}", self.severity.as_str(), self.code, self.message)?;
+        let mut gutter = 1;
+        if let Some(place) = &self.location {
+            let line = place.line.to_string();
+            gutter = line.len();
+            let (before, carets) = place.caret;
+            write!(f, "\n{:gutter$}--> {}:{line}:{}", "", place.path, place.column)?;
+            write!(f, "\n{:gutter$} |\n{line} | {}", "", place.excerpt)?;
+            write!(f, "\n{:gutter$} | {:before$}{:^<carets$}", "", "", "")?;
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n{:gutter$} = help: {help}", "")?;
+        }
+        Ok(())
+    }
+}
+
+/// All problems found in one go; at least one is an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report(pub Vec<Diagnostic>);
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, diagnostic) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n\n")?;
+            }
+            diagnostic.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Report {}
+
+/// A file's text, with what is needed to turn byte offsets into places.
+#[derive(Debug)]
+pub(crate) struct Source {
+    path: Arc<str>,
+    text: String,
+    line_starts: Vec<usize>,
+}
+
+impl Source {
+    /// Takes a file's bytes; the error says where they are not UTF-8.
+    pub(crate) fn new(path: &str, bytes: Vec<u8>) -> Result<Self, Diagnostic> {
+        let (text, bad) = match String::from_utf8(bytes) {
+            Ok(text) => (text, None),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                (String::from_utf8_lossy(error.as_bytes()).into_owned(), Some(at))
+            }
+        };
+        let line_starts = std::iter::once(0)
+            .chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1))
+            .collect();
+        let source = Self { path: Arc::from(path), text, line_starts };
+        match bad {
+            None => Ok(source),
+            Some(at) => Err(Diagnostic::new(Severity::Error, "not-utf8", "the file is not UTF-8")
+                .at(source.location(at..at + 1))),
+        }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+
+    /// The place of a span of bytes; a span outside the text is moved into it.
+    pub(crate) fn location(&self, span: Range<usize>) -> Location {
+        let start = self.floor_char(span.start);
+        let end = self.floor_char(span.end.max(start));
+        let line = self.line_starts.partition_point(|&line| line <= start).max(1);
+        let line_start = self.line_starts[line - 1];
+        let rest = &self.text[line_start..];
+        let text = rest.split('\n').next().unwrap_or_default().trim_end_matches('\r');
+        let line_end = line_start + text.len();
+        let before = self.text[line_start..start.min(line_end)].chars().count();
+        let marked = self.text[start.min(line_end)..end.min(line_end)].chars().count().max(1);
+
+        let skipped = before.saturating_sub(EXCERPT_CHARS / 2);
+        let excerpt: String = text
+            .chars()
+            .skip(skipped)
+            .take(EXCERPT_CHARS)
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        let shown = before - skipped;
+        let carets = marked.min(excerpt.chars().count().saturating_sub(shown)).max(1);
+        Location {
+            path: Arc::clone(&self.path),
+            span: start..end,
+            line,
+            column: before + 1,
+            excerpt: excerpt.into(),
+            caret: (shown, carets),
+        }
+    }
+
+    fn floor_char(&self, at: usize) -> usize {
+        let mut at = at.min(self.text.len());
+        while !self.text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    }
+}
+
+/// Collects the problems of one file.
+#[derive(Debug)]
+pub(crate) struct Collector<'s> {
+    source: &'s Source,
+    found: Vec<Diagnostic>,
+    omitted: usize,
+    errors: usize,
+}
+
+impl<'s> Collector<'s> {
+    pub(crate) fn new(source: &'s Source) -> Self {
+        Self { source, found: Vec::new(), omitted: 0, errors: 0 }
+    }
+
+    pub(crate) fn source(&self) -> &'s Source {
+        self.source
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    pub(crate) fn error(
+        &mut self,
+        code: &'static str,
+        span: Range<usize>,
+        message: impl Into<String>,
+    ) {
+        self.push(Severity::Error, code, span, message.into(), None);
+    }
+
+    pub(crate) fn error_with_help(
+        &mut self,
+        code: &'static str,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
+        self.push(Severity::Error, code, span, message.into(), help);
+    }
+
+    /// The problems in the order of the file.
+    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        self.found.sort_by_key(|found| {
+            found.location.as_ref().map_or(0, |location| location.span.start)
+        });
+        if self.omitted > 0 {
+            let message = format!("{} more problems in {}", self.omitted, self.source.path);
+            self.found.push(Diagnostic::new(Severity::Note, "more", message));
+        }
+        self.found
+    }
+
+    fn push(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        span: Range<usize>,
+        message: String,
+        help: Option<String>,
+    ) {
+        self.errors += usize::from(severity == Severity::Error);
+        if self.found.len() >= MAX_PER_FILE {
+            self.omitted += 1;
+            return;
+        }
+        let location = Some(self.source.location(span));
+        self.found.push(Diagnostic { severity, code, message, location, help });
+    }
+}
+
+/// The candidate that `word` was probably meant to be.
+pub(crate) fn suggestion<'c>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<String> {
+    // Hostile files hold long words; nothing close to one of ours is that long.
+    if word.len() > 64 {
+        return None;
+    }
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|&(distance, candidate)| distance <= (candidate.len() / 3).clamp(1, 3))
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+}
+
+/// Edits (insert, delete, replace, swap neighbours) from one word to the other.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let mut best = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                    best = best.min(rows[i - 2][j - 2] + 1);
+                }
+                best
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> Source {
+        Source::new("set.toml", text.as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn places_are_lines_and_characters_from_one() {
+        let source = source("one\r\nzwei é x\n\nend");
+        for (span, line, column) in [(0..1, 1, 1), (5..9, 2, 1), (13..14, 2, 8), (15..15, 3, 1)] {
+            let place = source.location(span.clone());
+            assert_eq!((place.line, place.column), (line, column), "{span:?}");
+        }
+        assert_eq!(source.location(900..901).line, 4);
+    }
+
+    #[test]
+    fn draws_the_line_and_carets() {
+        let diagnostic = Diagnostic::new(Severity::Error, "unknown-key", "unknown key `titel`")
+            .at(source("version = 1\n\ttitel = \"x\"\n").location(13..18))
+            .with_help("did you mean `title`?");
+        let expected = "\
+error[unknown-key]: unknown key `titel`
+ --> set.toml:2:2
+  |
+2 |  titel = \"x\"
+  |  ^^^^^
+  = help: did you mean `title`?";
+        assert_eq!(diagnostic.to_string(), expected);
+    }
+
+    #[test]
+    fn long_lines_are_cut_around_the_place() {
+        let text = format!("{}BAD{}", "a".repeat(5_000), "b".repeat(5_000));
+        let drawn = Diagnostic::new(Severity::Error, "x", "y")
+            .at(source(&text).location(5_000..5_003))
+            .to_string();
+        assert!(drawn.contains("set.toml:1:5001"));
+        assert!(drawn.lines().all(|line| line.len() < 140));
+        let caret = drawn.lines().last().unwrap().find("^^^").unwrap();
+        assert_eq!(drawn.lines().nth(3).unwrap().find("BAD"), Some(caret));
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_located() {
+        let error = Source::new("set.toml", b"version = 1\n# \xff\n".to_vec()).unwrap_err();
+        let place = error.location.unwrap();
+        assert_eq!((place.line, place.column), (2, 3));
+    }
+
+    #[test]
+    fn many_problems_are_counted_not_kept() {
+        let source = source("x");
+        let mut collector = Collector::new(&source);
+        for _ in 0..1_000 {
+            collector.error("x", 0..1, "bad");
+        }
+        let found = collector.finish();
+        assert_eq!(found.len(), MAX_PER_FILE + 1);
+        assert_eq!(found[MAX_PER_FILE].message, "900 more problems in set.toml");
+    }
+
+    #[test]
+    fn suggestions_are_near_misses_only() {
+        let keys = ["title", "field", "fields", "strength"];
+        assert_eq!(suggestion("titel", keys).unwrap(), "did you mean `title`?");
+        assert_eq!(suggestion("strenght", keys).unwrap(), "did you mean `strength`?");
+        assert_eq!(suggestion("pattern", keys), None);
+    }
+}

@@ -1,0 +1,297 @@
+//! Signature files: TOML text in, checked [`Signature`]s out, or every problem
+//! of the file with its place.
+
+mod pattern;
+mod reader;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde_spanned::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use self::reader::Reader;
+use super::diagnostic::{Diagnostic, Source};
+use super::lists::{self, HostList};
+use super::model::{
+    EvidenceKind, Example, Field, Origin, Revision, Signature, Strength,
+};
+
+/// The version of the signature language this program understands.
+pub const LANGUAGE_VERSION: i64 = 1;
+
+/// Larger files are searched for their first syntax error only, because a list
+/// of all of them would be larger still.
+const ALL_SYNTAX_ERRORS_BELOW: usize = 512 * 1024;
+
+const ROOT_KEYS: &[&str] = &["version", "lists", "signature"];
+
+const SIGNATURE_KEYS: &[&str] = &[
+    "id", "title", "field", "fields", "direction", "exact", "prefix", "substring", "word",
+    "suffix", "wildcard", "hosts", "path_prefix", "path_suffix", "regex", "json_string",
+    "json_member", "port", "present", "ignore_case", "when", "strength", "kind", "tags",
+    "references", "since", "until", "examples",
+];
+
+/// Reads files that a set names. The argument is the name as written.
+pub(crate) type ListReader<'r> = dyn FnMut(&str) -> Result<Source, Diagnostic> + 'r;
+
+/// Reads one signature file.
+pub(crate) fn parse(
+    source: &Source,
+    read_list: &mut ListReader<'_>,
+) -> Result<Vec<Signature>, Vec<Diagnostic>> {
+    let mut reader = Reader::new(source);
+    let document = read_toml(source, &mut reader);
+    let mut problems = Vec::new();
+    let mut file = File { reader, lists: HashMap::new(), ids: HashMap::new() };
+    let signatures = file.root(document.get_ref(), read_list, &mut problems);
+    problems.extend(file.reader.finish());
+    if problems.is_empty() { Ok(signatures) } else { Err(problems) }
+}
+
+fn read_toml<'s>(source: &'s Source, reader: &mut Reader<'s>) -> Spanned<DeTable<'s>> {
+    let text = source.text();
+    let (document, errors) = if text.len() < ALL_SYNTAX_ERRORS_BELOW {
+        DeTable::parse_recoverable(text)
+    } else {
+        match DeTable::parse(text) {
+            Ok(document) => (document, Vec::new()),
+            Err(error) => (Spanned::new(0..0, DeTable::new()), vec![error]),
+        }
+    };
+    for error in &errors {
+        reader.syntax_error(error.span().unwrap_or(0..0), error.message());
+    }
+    document
+}
+
+/// What is known while one file is read.
+struct File<'s> {
+    reader: Reader<'s>,
+    lists: HashMap<String, Option<Arc<HostList>>>,
+    /// Ids seen and their lines.
+    ids: HashMap<String, usize>,
+}
+
+impl<'s> File<'s> {
+    fn root(
+        &mut self,
+        root: &DeTable<'s>,
+        read_list: &mut ListReader<'_>,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Vec<Signature> {
+        match root.get("version") {
+            Some(version) => self.version(version),
+            None => self.reader.missing(0..0, "the file does not say `version = 1`"),
+        }
+        if let Some(lists) = root.get("lists") {
+            self.lists(lists, read_list, problems);
+        }
+        for key in root.keys() {
+            self.reader.check_key(key, ROOT_KEYS);
+        }
+        let Some(signatures) = root.get("signature") else { return Vec::new() };
+        let Some(items) = signatures.get_ref().as_array() else {
+            let message = "signatures are written `[[signature]]`, with two brackets";
+            self.reader.error("wrong-type", signatures.span(), message);
+            return Vec::new();
+        };
+        let mut read = Vec::new();
+        for item in items.iter() {
+            if let Some(table) = self.reader.table(item) {
+                read.extend(self.signature(table, item.span()));
+            }
+        }
+        read
+    }
+
+    fn version(&mut self, version: &Spanned<DeValue<'s>>) {
+        let Some(number) = self.reader.integer(version) else { return };
+        if number != LANGUAGE_VERSION {
+            let message =
+                format!("this program reads version {LANGUAGE_VERSION}, not version {number}");
+            self.reader.error("version", version.span(), message);
+        }
+    }
+
+    fn lists(
+        &mut self,
+        lists: &Spanned<DeValue<'s>>,
+        read_list: &mut ListReader<'_>,
+        problems: &mut Vec<Diagnostic>,
+    ) {
+        let Some(table) = self.reader.table(lists) else { return };
+        for (name, path) in table.iter() {
+            let list = self.reader.text(path).and_then(|file| {
+                let parsed = read_list(file)
+                    .map_err(|problem| vec![problem])
+                    .and_then(|source| lists::parse(name.get_ref(), &source));
+                match parsed {
+                    Ok(list) => Some(Arc::new(list)),
+                    Err(found) => {
+                        let message = format!("the list `{}` cannot be used", name.get_ref());
+                        self.reader.error("list", path.span(), message);
+                        problems.extend(found);
+                        None
+                    }
+                }
+            });
+            self.lists.insert(name.get_ref().to_string(), list);
+        }
+    }
+
+    fn signature(&mut self, table: &DeTable<'s>, span: Range<usize>) -> Option<Signature> {
+        for key in table.keys() {
+            self.reader.check_key(key, SIGNATURE_KEYS);
+        }
+        let id = self.id(table, &span);
+        let title = self.required_text(table, "title", &span);
+        let clause = self.clause(table, &span);
+        let when = table.get("when").map(|value| self.condition(value, 0));
+        let strength = match table.get("strength") {
+            Some(value) => self.reader.choice(value, Strength::parse, Strength::NAMES),
+            None => self.reader.missing(span.clone(), "the signature has no `strength`"),
+        };
+        let kind = table
+            .get("kind")
+            .and_then(|value| self.reader.choice(value, EvidenceKind::parse, EvidenceKind::NAMES));
+        let [since, until] = ["since", "until"].map(|key| {
+            table
+                .get(key)
+                .and_then(|value| self.reader.choice(value, Revision::parse, Revision::NAMES))
+        });
+        if let (Some(first), Some(last), Some(value)) = (since, until, table.get("until")) {
+            if last < first {
+                self.reader.error("revision", value.span(), "`until` is before `since`");
+            }
+        }
+        let tags = self.reader.texts(table.get("tags"));
+        let references = self.reader.texts(table.get("references"));
+        let (matches, misses) = self.examples(table.get("examples"));
+        let location = self.reader.location(span);
+        let clause = clause?;
+        Some(Signature {
+            id: id?,
+            title: title?,
+            kind: kind.unwrap_or_else(|| {
+                clause.fields.first().map_or(EvidenceKind::Body, Field::evidence_kind)
+            }),
+            clause,
+            when: match when {
+                Some(condition) => Some(condition?),
+                None => None,
+            },
+            strength: strength?,
+            tags,
+            references,
+            since,
+            until,
+            matches,
+            misses,
+            origin: Origin { path: Arc::clone(&location.path), line: location.line, location },
+        })
+    }
+
+    fn id(&mut self, table: &DeTable<'s>, span: &Range<usize>) -> Option<Box<str>> {
+        let Some(value) = table.get("id") else {
+            return self.reader.missing(span.clone(), "the signature has no `id`");
+        };
+        let id = self.reader.text(value)?;
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
+        if id.is_empty() || id.len() > 96 || !id.bytes().all(plain) {
+            let message = "an id has 1 to 96 of `a`-`z`, `0`-`9`, `.`, `_` and `-`";
+            self.reader.error("id", value.span(), message);
+            return None;
+        }
+        let line = self.reader.location(value.span()).line;
+        if let Some(first) = self.ids.insert(id.to_owned(), line) {
+            let message = format!("the id `{id}` is already used in line {first}");
+            self.reader.error("duplicate-id", value.span(), message);
+        }
+        Some(id.into())
+    }
+
+    fn required_text(
+        &mut self,
+        table: &DeTable<'s>,
+        key: &str,
+        span: &Range<usize>,
+    ) -> Option<Box<str>> {
+        match table.get(key) {
+            Some(value) => self.reader.text(value).map(Into::into),
+            None => self.reader.missing(span.clone(), format!("the signature has no `{key}`")),
+        }
+    }
+
+    fn examples(
+        &mut self,
+        examples: Option<&Spanned<DeValue<'s>>>,
+    ) -> (Vec<Example>, Vec<Example>) {
+        let Some(table) = examples.and_then(|value| self.reader.table(value)) else {
+            return (Vec::new(), Vec::new());
+        };
+        for key in table.keys() {
+            self.reader.check_key(key, &["match", "miss"]);
+        }
+        let mut read = |key| {
+            let items = table.get(key).and_then(|value| self.reader.array(value));
+            items
+                .into_iter()
+                .flat_map(|items| items.iter())
+                .filter_map(|item| self.example(item))
+                .collect()
+        };
+        (read("match"), read("miss"))
+    }
+
+    fn example(&mut self, item: &Spanned<DeValue<'s>>) -> Option<Example> {
+        let mut values = Vec::new();
+        match item.get_ref() {
+            DeValue::String(text) => values.push((None, text.as_ref().into())),
+            DeValue::Table(table) => self.example_fields("", table, &mut values),
+            other => {
+                let message = format!("an example is a string or a table, not {}", article(other));
+                self.reader.error("wrong-type", item.span(), message);
+                return None;
+            }
+        }
+        Some(Example { values, location: self.reader.location(item.span()) })
+    }
+
+    /// Field names hold dots, so a table of them may be nested: `http.path` is
+    /// `path` in the table `http`, unless quoted.
+    fn example_fields(
+        &mut self,
+        prefix: &str,
+        table: &DeTable<'s>,
+        values: &mut Vec<(Option<Field>, Box<str>)>,
+    ) {
+        for (key, value) in table.iter() {
+            let name = format!("{prefix}{}", key.get_ref());
+            match value.get_ref() {
+                DeValue::Table(inner) => self.example_fields(&format!("{name}."), inner, values),
+                DeValue::Integer(number) => {
+                    if let Some(field) = self.reader.field(&name, key.span()) {
+                        values.push((Some(field), number.as_str().into()));
+                    }
+                }
+                _ => {
+                    let field = self.reader.field(&name, key.span());
+                    let text = self.reader.text(value);
+                    if let (Some(field), Some(text)) = (field, text) {
+                        values.push((Some(field), text.into()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The type of a value with its article, for messages.
+fn article(value: &DeValue<'_>) -> String {
+    let name = value.type_str();
+    let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {name}")
+}

@@ -1,0 +1,222 @@
+//! Sets of signatures: built in, read from files, merged.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+
+use super::automaton::Budget;
+use super::builtin;
+use super::compile;
+use super::diagnostic::{Diagnostic, Report, Severity, Source};
+use super::hits::SignatureIndex;
+use super::matcher::Matcher;
+use super::model::Signature;
+use super::parse;
+
+/// Bytes of a signature file, at most.
+const MAX_SET_BYTES: u64 = 4 << 20;
+
+/// Bytes of a list file, at most.
+const MAX_LIST_BYTES: u64 = 32 << 20;
+
+/// Signatures, in the order they were read.
+#[derive(Clone, Debug, Default)]
+pub struct SignatureSet {
+    signatures: Vec<Signature>,
+    ids: HashMap<Box<str>, SignatureIndex>,
+}
+
+impl SignatureSet {
+    /// No signatures.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The shipped sets.
+    #[expect(clippy::missing_panics_doc, reason = "a test reads the shipped sets")]
+    pub fn builtin() -> Self {
+        let mut set = Self::new();
+        for (name, text) in builtin::SETS {
+            let path = format!("<builtin>/{name}");
+            let read = Source::new(&path, text.as_bytes().to_vec())
+                .map_err(|problem| Report(vec![problem]))
+                .and_then(|source| Self::read(&source, &mut builtin_list))
+                .and_then(|read| set.merge(read));
+            read.unwrap_or_else(|report| panic!("{report}"));
+        }
+        set
+    }
+
+    /// Reads a set from text; `path` is what diagnostics call it. Lists are
+    /// looked up among the shipped ones.
+    pub fn parse(path: &str, text: &str) -> Result<Self, Report> {
+        let source = Source::new(path, text.as_bytes().to_vec())
+            .map_err(|problem| Report(vec![problem]))?;
+        Self::read(&source, &mut builtin_list)
+    }
+
+    /// Reads files and folders (all `*.toml` directly in them, in the order of
+    /// their names). Every problem of every file is reported.
+    pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Self, Report> {
+        let mut set = Self::new();
+        let mut problems = Vec::new();
+        for path in paths {
+            let files = match set_files(path.as_ref()) {
+                Ok(files) => files,
+                Err(error) => {
+                    problems.push(unreadable(path.as_ref(), &error));
+                    continue;
+                }
+            };
+            for file in files {
+                if let Err(Report(found)) = Self::load_file(&file).and_then(|read| set.merge(read))
+                {
+                    problems.extend(found);
+                }
+            }
+        }
+        if problems.is_empty() { Ok(set) } else { Err(Report(problems)) }
+    }
+
+    /// Adds the signatures of another set. An id that is already there is an
+    /// error, and nothing is added.
+    pub fn merge(&mut self, other: Self) -> Result<(), Report> {
+        let clashes: Vec<_> = other
+            .signatures
+            .iter()
+            .filter_map(|signature| {
+                let first = self.signature(*self.ids.get(&signature.id)?);
+                let message = format!(
+                    "the id `{}` is already used at {}:{}",
+                    signature.id, first.origin.path, first.origin.line
+                );
+                Some(
+                    Diagnostic::new(Severity::Error, "duplicate-id", message)
+                        .at(signature.origin.location.clone()),
+                )
+            })
+            .collect();
+        if !clashes.is_empty() {
+            return Err(Report(clashes));
+        }
+        for signature in other.signatures {
+            self.push(signature);
+        }
+        Ok(())
+    }
+
+    /// Compiles the set. The diagnostics are warnings about signatures that had
+    /// to be built in a slower way.
+    pub fn compile(&self) -> Result<(Matcher, Vec<Diagnostic>), Report> {
+        self.compile_within(&Budget::default())
+    }
+
+    /// Compiles the set within a budget.
+    pub fn compile_within(&self, budget: &Budget) -> Result<(Matcher, Vec<Diagnostic>), Report> {
+        compile::compile(&self.signatures, budget)
+    }
+
+    /// All signatures; [`SignatureIndex::index`] is an index into them.
+    pub fn signatures(&self) -> &[Signature] {
+        &self.signatures
+    }
+
+    /// The signature at an index of this set (or of the matcher compiled from it).
+    #[expect(clippy::missing_panics_doc, reason = "indexes come from this set")]
+    pub fn signature(&self, index: SignatureIndex) -> &Signature {
+        &self.signatures[index.index()]
+    }
+
+    /// The index of the signature with an id.
+    pub fn find(&self, id: &str) -> Option<SignatureIndex> {
+        self.ids.get(id).copied()
+    }
+
+    /// Number of signatures.
+    pub fn len(&self) -> usize {
+        self.signatures.len()
+    }
+
+    /// Whether there are no signatures.
+    pub fn is_empty(&self) -> bool {
+        self.signatures.is_empty()
+    }
+
+    fn read(source: &Source, read_list: &mut parse::ListReader<'_>) -> Result<Self, Report> {
+        let mut set = Self::new();
+        for signature in parse::parse(source, read_list).map_err(Report)? {
+            set.push(signature);
+        }
+        Ok(set)
+    }
+
+    fn push(&mut self, signature: Signature) {
+        let index = SignatureIndex(self.signatures.len() as u32);
+        self.ids.insert(signature.id.clone(), index);
+        self.signatures.push(signature);
+    }
+
+    fn load_file(path: &Path) -> Result<Self, Report> {
+        let source = read_source(path, MAX_SET_BYTES).map_err(|problem| Report(vec![problem]))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::read(&source, &mut |name| {
+            let inside = Path::new(name).components().all(|c| matches!(c, Component::Normal(_)));
+            if !inside {
+                let message = format!("`{name}` is not a file beside the set or below it");
+                return Err(Diagnostic::new(Severity::Error, "list", message));
+            }
+            read_source(&folder.join(name), MAX_LIST_BYTES)
+        })
+    }
+}
+
+fn builtin_list(name: &str) -> Result<Source, Diagnostic> {
+    let text = builtin::list(name).ok_or_else(|| {
+        Diagnostic::new(Severity::Error, "list", format!("there is no shipped list `{name}`"))
+    })?;
+    Source::new(&format!("<builtin>/{name}"), text.as_bytes().to_vec())
+}
+
+fn set_files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in path.read_dir()? {
+        let file = entry?.path();
+        if file.extension().is_some_and(|extension| extension == "toml") && file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "no *.toml file in the folder"));
+    }
+    Ok(files)
+}
+
+fn read_source(path: &Path, limit: u64) -> Result<Source, Diagnostic> {
+    let bytes = read_limited(path, limit).map_err(|error| unreadable(path, &error))?;
+    Source::new(&path.to_string_lossy(), bytes)
+}
+
+fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let too_large = || io::Error::other(format!("larger than {} MiB", limit >> 20));
+    if metadata.len() > limit {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(bytes) }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
+    let message = format!("{} cannot be read: {error}", path.display());
+    Diagnostic::new(Severity::Error, "unreadable", message)
+}

@@ -1,0 +1,210 @@
+//! The decoders of the single codings, under one face.
+
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
+use flate2::{Decompress, FlushDecompress, Status};
+use zstd::stream::raw::{DParameter, InBuffer, Operation, OutBuffer};
+
+use super::gzip::Gzip;
+use super::{Coding, DecodeError, Stop, UnknownCoding};
+
+/// The largest zstd window, as a power of two: 8 MiB (RFC 9659).
+const ZSTD_WINDOW_LOG: u32 = 23;
+
+/// Bytes decoded at a time.
+const SCRATCH: usize = 8 * 1024;
+
+/// Receives, in turns, how much input was used up and what came of it.
+pub(super) type Emit<'a> = dyn FnMut(usize, &[u8]) -> Result<(), Stop> + 'a;
+
+/// One coding being undone.
+pub(super) enum Layer {
+    Gzip(Gzip),
+    Deflate(Deflate),
+    Brotli(Box<Brotli>),
+    Zstd(Zstd),
+}
+
+impl Layer {
+    pub(super) fn new(coding: Coding) -> Result<Self, UnknownCoding> {
+        Ok(match coding {
+            Coding::Gzip => Self::Gzip(Gzip::new()),
+            Coding::Deflate => Self::Deflate(Deflate::Unread),
+            Coding::Brotli => Self::Brotli(Box::new(Brotli::new())),
+            Coding::Zstd => Self::Zstd(Zstd::new().map_err(|_| UnknownCoding)?),
+        })
+    }
+
+    pub(super) fn decode(&mut self, input: &[u8], emit: &mut Emit<'_>) -> Result<(), Stop> {
+        match self {
+            Self::Gzip(gzip) => gzip.decode(input, emit),
+            Self::Deflate(deflate) => deflate.decode(input, emit),
+            Self::Brotli(brotli) => brotli.decode(input, emit),
+            Self::Zstd(zstd) => zstd.decode(input, emit),
+        }
+    }
+
+    /// Whether the compressed stream is at an end (or never began).
+    pub(super) fn is_finished(&self) -> bool {
+        match self {
+            Self::Gzip(gzip) => gzip.is_finished(),
+            Self::Deflate(deflate) => matches!(deflate, Deflate::Unread | Deflate::Finished),
+            Self::Brotli(brotli) => brotli.finished || !brotli.begun,
+            Self::Zstd(zstd) => zstd.between_frames,
+        }
+    }
+}
+
+pub(super) const fn corrupt(coding: Coding) -> Stop {
+    Stop::Failed(DecodeError::Corrupt(coding))
+}
+
+/// Inflates `input` as far as it goes. Returns how much of it was used, and
+/// whether the deflate stream ended there.
+pub(super) fn inflate(
+    inflater: &mut Decompress,
+    input: &[u8],
+    coding: Coding,
+    emit: &mut Emit<'_>,
+) -> Result<(usize, bool), Stop> {
+    let mut scratch = [0; SCRATCH];
+    let mut used = 0;
+    loop {
+        let (before_in, before_out) = (inflater.total_in(), inflater.total_out());
+        let status = inflater.decompress(&input[used..], &mut scratch, FlushDecompress::None);
+        let consumed = (inflater.total_in() - before_in) as usize;
+        let produced = (inflater.total_out() - before_out) as usize;
+        used += consumed;
+        // What came before damage counts too.
+        emit(consumed, &scratch[..produced])?;
+        let status = status.map_err(|_| corrupt(coding))?;
+        if status == Status::StreamEnd {
+            return Ok((used, true));
+        }
+        // Output that did not fill the scratch is all that the input gives.
+        if produced < SCRATCH {
+            return Ok((used, false));
+        }
+    }
+}
+
+/// The deflate coding: with the zlib header it ought to have, or without.
+pub(super) enum Deflate {
+    Unread,
+    /// The first byte: with the second it tells a zlib header.
+    FirstByte(u8),
+    Inflating(Decompress),
+    Finished,
+}
+
+impl Deflate {
+    fn decode(&mut self, input: &[u8], emit: &mut Emit<'_>) -> Result<(), Stop> {
+        match (&mut *self, input) {
+            (_, []) | (Self::Finished, _) => emit(input.len(), &[]),
+            (Self::Unread, [first]) => {
+                *self = Self::FirstByte(*first);
+                emit(1, &[])
+            }
+            (Self::Unread, [first, second, ..]) => self.begin([*first, *second], input, emit),
+            (Self::FirstByte(first), [second, rest @ ..]) => {
+                let start = [*first, *second];
+                self.begin(start, &start, emit)?;
+                self.decode(rest, emit)
+            }
+            (Self::Inflating(inflater), _) => {
+                if inflate(inflater, input, Coding::Deflate, emit)?.1 {
+                    *self = Self::Finished;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn begin(&mut self, start: [u8; 2], input: &[u8], emit: &mut Emit<'_>) -> Result<(), Stop> {
+        // RFC 1950 section 2.2: method 8, a window of at most 32 KiB, and a
+        // check value modulo 31.
+        let zlib = start[0] & 0x0f == 8
+            && start[0] >> 4 <= 7
+            && u16::from_be_bytes(start).is_multiple_of(31);
+        *self = Self::Inflating(Decompress::new(zlib));
+        self.decode(input, emit)
+    }
+}
+
+/// The br coding.
+pub(super) struct Brotli {
+    state: BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>,
+    begun: bool,
+    finished: bool,
+}
+
+impl Brotli {
+    fn new() -> Self {
+        let [bytes, words, codes] = [(); 3].map(|()| StandardAlloc::default());
+        // Strict: without the large windows that RFC 7932 does not know.
+        let state = BrotliState::new_strict(bytes, words, codes);
+        Self { state, begun: false, finished: false }
+    }
+
+    fn decode(&mut self, input: &[u8], emit: &mut Emit<'_>) -> Result<(), Stop> {
+        if self.finished || input.is_empty() {
+            return emit(input.len(), &[]);
+        }
+        self.begun = true;
+        let mut scratch = [0; SCRATCH];
+        let (mut left, mut offset) = (input.len(), 0);
+        loop {
+            let (mut room, mut produced, mut total, before) = (SCRATCH, 0, 0, offset);
+            let result = BrotliDecompressStream(
+                &mut left,
+                &mut offset,
+                input,
+                &mut room,
+                &mut produced,
+                &mut scratch,
+                &mut total,
+                &mut self.state,
+            );
+            emit(offset - before, &scratch[..produced])?;
+            match result {
+                BrotliResult::NeedsMoreOutput => {}
+                BrotliResult::NeedsMoreInput => return Ok(()),
+                BrotliResult::ResultSuccess => {
+                    self.finished = true;
+                    return Ok(());
+                }
+                BrotliResult::ResultFailure => return Err(corrupt(Coding::Brotli)),
+            }
+        }
+    }
+}
+
+/// The zstd coding; frames may follow each other.
+pub(super) struct Zstd {
+    decoder: zstd::stream::raw::Decoder<'static>,
+    between_frames: bool,
+}
+
+impl Zstd {
+    fn new() -> std::io::Result<Self> {
+        let mut decoder = zstd::stream::raw::Decoder::new()?;
+        decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG))?;
+        Ok(Self { decoder, between_frames: true })
+    }
+
+    fn decode(&mut self, input: &[u8], emit: &mut Emit<'_>) -> Result<(), Stop> {
+        let mut scratch = [0; SCRATCH];
+        let mut source = InBuffer::around(input);
+        loop {
+            let before = source.pos();
+            let mut target = OutBuffer::around(&mut scratch[..]);
+            let hint = self.decoder.run(&mut source, &mut target);
+            let produced = target.pos();
+            emit(source.pos() - before, &scratch[..produced])?;
+            self.between_frames = hint.map_err(|_| corrupt(Coding::Zstd))? == 0;
+            let input_left = source.pos() < input.len();
+            if produced < SCRATCH && (!input_left || source.pos() == before) {
+                return Ok(());
+            }
+        }
+    }
+}
