@@ -251,7 +251,8 @@ mod tests {
 
     #[test]
     fn sizes() {
-        let cases = [("0", Ok(0)), ("512M", Ok(512 << 20)), ("2G", Ok(2 << 30)), ("1KiB", Ok(1024))];
+        let cases =
+            [("0", Ok(0)), ("512M", Ok(512 << 20)), ("2G", Ok(2 << 30)), ("1KiB", Ok(1024))];
         for (text, size) in cases {
             assert_eq!(parse_size(text), size, "{text}");
         }

@@ -99,9 +99,7 @@ fn check(args: &SignatureSetArgs) -> Exit {
     }
     let lints = set.lint();
     lints.iter().for_each(|lint| complain(&lint.to_string()));
-    let printed = print(|out| {
-        writeln!(out, "{} signatures, {} remarks", set.len(), lints.len())
-    });
+    let printed = print(|out| writeln!(out, "{} signatures, {} remarks", set.len(), lints.len()));
     let wrong = lints.iter().any(|lint| lint.severity == Severity::Error);
     if wrong { Exit::Found } else { printed }
 }

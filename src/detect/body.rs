@@ -15,9 +15,9 @@ use super::event::{Carrier, MessageFacts};
 use super::facts;
 use crate::mcp::{Charset, Endpoint, Message, Scanner};
 use crate::signature::{Cursor, HitSet, Matcher};
-use crate::stream::{Direction, Interest};
 use crate::stream::coding::{CodingCounters, Decoder};
 use crate::stream::sse::{SseEvent, SseParser, SseSink};
+use crate::stream::{Direction, Interest};
 
 /// White space that may stand before a body's first character.
 const MAX_BLANK: usize = 4096;
@@ -258,7 +258,9 @@ impl Head {
             // A byte order mark, or half of one.
             [] | [0xef] | [0xef, 0xbb] => return Guess::Unsure,
             // JSON, as it is or in UTF-16 or UTF-32 (RFC 4627 section 3).
-            [b'{' | b'[', ..] | [0xfe, 0xff, ..] | [0xff, 0xfe, ..] | [0, ..] => return Guess::Json,
+            [b'{' | b'[', ..] | [0xfe, 0xff, ..] | [0xff, 0xfe, ..] | [0, ..] => {
+                return Guess::Json;
+            }
             [0xfe] | [0xff] => return Guess::Unsure,
             _ => {}
         }
@@ -338,11 +340,8 @@ impl Document {
         self.cursor = matcher.body().start(self.direction, &mut self.hits);
         self.messages.clear();
         let counters = self.scanner.counters();
-        self.tally = Tally {
-            batches: counters.batches,
-            not_rpc: counters.not_rpc,
-            ..Tally::default()
-        };
+        self.tally =
+            Tally { batches: counters.batches, not_rpc: counters.not_rpc, ..Tally::default() };
     }
 
     pub(super) fn feed(&mut self, data: &[u8], matcher: &Matcher) {
@@ -361,9 +360,8 @@ impl Document {
         found: &mut dyn FnMut(Found),
     ) {
         let (messages, tally) = (&mut self.messages, &mut self.tally);
-        let _ = self
-            .scanner
-            .finish(complete, &mut |message: &Message| keep(message, messages, tally));
+        let _ =
+            self.scanner.finish(complete, &mut |message: &Message| keep(message, messages, tally));
         bench.matcher.body().finish(self.cursor, &mut self.hits);
         bench.counters.messages_dropped += self.tally.dropped;
         let counters = self.scanner.counters();

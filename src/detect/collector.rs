@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::conversation::{Asked, Conversation, ConversationId};
+use super::conversation::{Conversation, ConversationId};
 use super::event::{
-    Carrier, Event, FlowFacts, Implementation, MessageFacts, Observation, RequestFacts, ResponseFacts,
-    TlsFacts, Volume, Weight,
+    Carrier, Event, FlowFacts, Implementation, MessageFacts, Observation, RequestFacts,
+    ResponseFacts, TlsFacts, Volume, Weight,
 };
 use super::index::{Index, Key, endpoint_of, host_of};
 use super::rows::{MessageRow, RowWriter};
@@ -29,6 +29,8 @@ use crate::time::Timestamp;
 const MAX_EXCHANGES: usize = 1024;
 /// Messages kept of a flow until it is known whether it is MCP.
 const MAX_EARLY: usize = 32;
+/// Requests of one exchange that may wait for an answer.
+const MAX_ASKED: usize = 256;
 /// Conversations of clients that look alike, tried for a message without a
 /// session.
 const MAX_CANDIDATES: usize = 256;
@@ -85,8 +87,8 @@ struct Exchange {
     request: Option<Box<RequestFacts>>,
     response: Option<Box<ResponseFacts>>,
     conversation: Option<ConversationId>,
-    /// Requests in the exchange that its response is to answer.
-    asked: Vec<(String, Asked)>,
+    /// Ids of the requests in the exchange that its response is to answer.
+    asked: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -321,7 +323,8 @@ impl Collector {
         if let (None, Some(session), None) = (conversation, &session, &request) {
             conversation = Some(self.session_of_response(id, at, session));
         }
-        if let (Some(conversation), Some(session)) = (conversation, &session) {
+        // A refusal may carry the id of a session that came to nothing.
+        if let (Some(conversation), Some(session), ..400) = (conversation, &session, status) {
             self.bind_session(id, conversation, Some(session), request.as_deref());
         }
         if let Some(flow) = self.flows.get_mut(&id) {
@@ -334,6 +337,9 @@ impl Collector {
             state.http.status = Some(status);
             state.progress.refused |= status >= 400 && !state.progress.answered;
         }
+        if let (Some(refused), 400..) = (conversation, status) {
+            conversation = Some(self.fold_refused(id, exchange, refused));
+        }
         if signals.is_empty() {
             return;
         }
@@ -342,6 +348,42 @@ impl Collector {
             None => self.conversation_of_flow(id, at),
         };
         self.apply(conversation, at, signals, &format!("response {status}"), sink);
+    }
+
+    /// A request that was refused (an unknown session, no session at all) began
+    /// no conversation of its own where its client holds another one with the
+    /// same server.
+    fn fold_refused(
+        &mut self,
+        id: u64,
+        exchange: ExchangeId,
+        refused: ConversationId,
+    ) -> ConversationId {
+        let Some(state) = self.conversations.get(&refused) else { return refused };
+        if state.progress.answered || state.progress.opened || state.open_flows > 1 {
+            return refused;
+        }
+        let Some(flow) = self.flows.get(&id) else { return refused };
+        let request = flow.exchanges.get(&exchange).and_then(|e| e.request.as_deref());
+        let key = opening_key(&flow.facts, request);
+        let held = self.index.candidates(&key).iter().rev().take(MAX_CANDIDATES).find(|c| {
+            **c != refused && self.conversations.get(c).is_some_and(|c| c.progress.answered)
+        });
+        let Some(held) = held.copied() else { return refused };
+        let Some(state) = self.forget(refused) else { return refused };
+        if let Some(flow) = self.flows.get_mut(&id) {
+            flow.conversation = None;
+            for entry in flow.exchanges.values_mut() {
+                if entry.conversation == Some(refused) {
+                    entry.conversation = Some(held);
+                }
+            }
+        }
+        if let Some(held) = self.conversations.get_mut(&held) {
+            held.absorb(state);
+        }
+        self.bind(id, held);
+        held
     }
 
     /// The conversation of a response whose request was not captured.
@@ -358,7 +400,12 @@ impl Collector {
     }
 
     fn on_endpoint(&mut self, id: u64, at: PacketRef, exchange: ExchangeId, session: String) {
-        let conversation = self.promote_or_open(id, at);
+        let request =
+            self.exchange(id, Some(exchange)).and_then(|exchange| exchange.request.clone());
+        let conversation = match self.find_retried(id, request.as_deref(), None) {
+            Some(conversation) => conversation,
+            None => self.promote_or_open(id, at),
+        };
         self.bind(id, conversation);
         let Some(flow) = self.flows.get_mut(&id) else { return };
         let entry = flow.exchanges.entry(exchange).or_default();
@@ -421,6 +468,8 @@ impl Collector {
         match (message.direction, message.facts.kind) {
             (Direction::ToServer, _) => by_post,
             (_, MessageKind::Request | MessageKind::Notification) => false,
+            // A server may say in JSON-RPC why it refuses a GET or DELETE.
+            (_, MessageKind::Error) if !by_post => exchange.is_some_and(Exchange::is_refusal),
             (_, MessageKind::Response | MessageKind::Error) => {
                 by_post && (method.is_some() || !exchange.is_some_and(Exchange::is_download))
             }
@@ -433,7 +482,12 @@ impl Collector {
 
     /// The conversation that a message belongs to; one is opened where the
     /// message is enough to say that there is one.
-    fn conversation_for(&mut self, id: u64, at: PacketRef, message: &Message) -> Option<ConversationId> {
+    fn conversation_for(
+        &mut self,
+        id: u64,
+        at: PacketRef,
+        message: &Message,
+    ) -> Option<ConversationId> {
         let exchange = self.exchange(id, message.exchange);
         if let Some(conversation) = exchange.and_then(|exchange| exchange.conversation) {
             return Some(conversation);
@@ -442,7 +496,7 @@ impl Collector {
             return self.conversation_of_answer(id, at, message);
         }
         let request = exchange.and_then(|exchange| exchange.request.clone());
-        if message.facts.method.as_deref() == Some("initialize") {
+        if matches!(message.facts.method.as_deref(), Some("initialize" | "server/discover")) {
             return (message.facts.weight >= Weight::Nominated)
                 .then(|| self.conversation_of_opening(id, at, message, request.as_deref()));
         }
@@ -463,17 +517,32 @@ impl Collector {
         message: &Message,
         request: Option<&RequestFacts>,
     ) -> ConversationId {
-        let on_flow = self.flows.get(&id).and_then(|flow| flow.conversation);
-        let retry = on_flow
-            .into_iter()
-            .chain(self.sessionless_candidates(id, request))
-            .find(|c| self.conversations.get(c).is_some_and(Conversation::awaits_retry));
-        let conversation = match retry {
+        let client = message.facts.client.as_ref();
+        let conversation = match self.find_retried(id, request, client) {
             Some(conversation) => conversation,
             None => self.promote_or_open(id, at),
         };
         self.index_message(id, conversation, message, request);
+        if let Some(flow) = self.flows.get(&id) {
+            self.index.insert(opening_key(&flow.facts, request), conversation);
+        }
         conversation
+    }
+
+    /// The conversation that the same client opened and was refused.
+    fn find_retried(
+        &self,
+        id: u64,
+        request: Option<&RequestFacts>,
+        client: Option<&Implementation>,
+    ) -> Option<ConversationId> {
+        let flow = self.flows.get(&id)?;
+        let key = opening_key(&flow.facts, request);
+        let openings = self.index.candidates(&key).iter().rev().take(MAX_CANDIDATES).copied();
+        flow.conversation.into_iter().chain(openings).find(|c| {
+            let state = self.conversations.get(c);
+            state.is_some_and(|c| c.awaits_retry() && c.may_be_client(client))
+        })
     }
 
     /// A call without a session id: of the stateless revision by the client's
@@ -495,9 +564,9 @@ impl Collector {
         };
         let on_flow = flow.conversation.filter(usable);
         if message.carrier != Carrier::Body {
-            return flow.conversation.filter(|c| {
-                self.conversations.get(c).is_some_and(|c| !c.is_tentative())
-            });
+            return flow
+                .conversation
+                .filter(|c| self.conversations.get(c).is_some_and(|c| !c.is_tentative()));
         }
         let candidates = self.sessionless_candidates(id, request);
         let continued = |c: &ConversationId| {
@@ -534,7 +603,9 @@ impl Collector {
             return Some(found);
         }
         let on_flow = flow.conversation.filter(|c| {
-            self.conversations.get(c).is_some_and(|c| c.verdict.confidence() >= Some(Confidence::Likely))
+            self.conversations
+                .get(c)
+                .is_some_and(|c| c.verdict.confidence() >= Some(Confidence::Likely))
         });
         if on_flow.is_some() || message.facts.weight < Weight::Nominated {
             return on_flow;
@@ -571,12 +642,14 @@ impl Collector {
         self.bind(id, conversation);
         let Some(flow) = self.flows.get_mut(&id) else { return };
         let Some(state) = self.conversations.get_mut(&conversation) else { return };
+        let mut awaited = None;
         let exchange = message.exchange.map(|exchange| {
             let entry = flow.exchanges.entry(exchange).or_default();
             entry.conversation = Some(conversation);
+            awaited = entry.awaited(&message);
             &*entry
         });
-        let asked = state.take(message.direction, &message.facts);
+        let asked = state.take(message.direction, &message.facts, awaited.as_deref());
         self.counters.messages += 1;
         if asked.is_none() && is_answer(&message.facts) {
             self.counters.answers_unpaired += 1;
@@ -585,7 +658,8 @@ impl Collector {
         describe(state, exchange, &message);
         weigh(state, &message);
         self.apply(conversation, at, &message.signals, &message.facts.excerpt, sink);
-        let (Some(flow), Some(state)) = (self.flows.get(&id), self.conversations.get(&conversation))
+        let (Some(flow), Some(state)) =
+            (self.flows.get(&id), self.conversations.get(&conversation))
         else {
             return;
         };
@@ -638,9 +712,11 @@ impl Collector {
 
     /// The flow's tentative conversation, now taken for a real one, or a new one.
     fn promote_or_open(&mut self, id: u64, at: PacketRef) -> ConversationId {
-        let tentative = self.flows.get(&id).and_then(|flow| flow.conversation).filter(|c| {
-            self.conversations.get(c).is_some_and(Conversation::is_tentative)
-        });
+        let tentative = self
+            .flows
+            .get(&id)
+            .and_then(|flow| flow.conversation)
+            .filter(|c| self.conversations.get(c).is_some_and(Conversation::is_tentative));
         match tentative {
             Some(conversation) => conversation,
             None => self.open(id, at),
@@ -676,7 +752,8 @@ impl Collector {
         let Some(before) = before else { return };
         let Some(old) = self.conversations.get_mut(&before) else { return };
         old.open_flows = old.open_flows.saturating_sub(1);
-        if old.is_tentative() && let Some(old) = self.forget(before)
+        if old.is_tentative()
+            && let Some(old) = self.forget(before)
             && let Some(state) = self.conversations.get_mut(&conversation)
         {
             state.absorb(old);
@@ -717,7 +794,11 @@ impl Collector {
             return;
         }
         if let Some(session) = request.and_then(|request| request.legacy_session.clone()) {
-            let key = Key::LegacySession { client: flow.facts.client.ip(), server: flow.facts.server, session };
+            let key = Key::LegacySession {
+                client: flow.facts.client.ip(),
+                server: flow.facts.server,
+                session,
+            };
             self.index.insert(key, conversation);
             return;
         }
@@ -787,18 +868,39 @@ impl FlowEntry {
 }
 
 impl Exchange {
+    /// Whether the server refused the request.
+    fn is_refusal(&self) -> bool {
+        self.response.as_deref().is_some_and(|response| response.status >= 400)
+    }
+
     /// Whether the response looks like a file's.
     fn is_download(&self) -> bool {
         self.response.as_deref().is_some_and(|response| response.validators)
     }
+}
 
-    fn has_mcp_header(&self) -> bool {
-        let by_request = self.request.as_deref().is_some_and(|request| {
-            request.session.is_some()
-                || request.protocol_version.is_some()
-                || request.mcp_method.is_some()
-        });
-        by_request || self.response.as_deref().is_some_and(|response| response.session.is_some())
+impl Exchange {
+    /// Notes the request in a body; of the answer to it, the id it should have.
+    /// A server that could not make out the request answers with an id of its
+    /// own, or with none.
+    fn awaited(&mut self, message: &Message) -> Option<String> {
+        let id = message.facts.id.as_ref();
+        match (message.direction, message.facts.kind) {
+            (Direction::ToServer, MessageKind::Request) => {
+                if self.asked.len() < MAX_ASKED {
+                    self.asked.extend(id.cloned());
+                }
+                None
+            }
+            (Direction::ToClient, MessageKind::Response | MessageKind::Error) => {
+                match id.and_then(|id| self.asked.iter().position(|asked| asked == id)) {
+                    Some(at) => Some(self.asked.swap_remove(at)),
+                    None if self.asked.len() == 1 => self.asked.pop(),
+                    None => None,
+                }
+            }
+            _ => None,
+        }
     }
 }
 
@@ -891,6 +993,14 @@ fn identity_key(
         },
     };
     Some(Key::Identity { client: flow.client.ip(), endpoint: endpoint_of(flow, request), name })
+}
+
+fn opening_key(flow: &FlowFacts, request: Option<&RequestFacts>) -> Key {
+    Key::Opening {
+        client: flow.client.ip(),
+        host: host_of(flow, request),
+        user_agent: request.and_then(|request| request.user_agent.clone()).unwrap_or_default(),
+    }
 }
 
 fn sessionless_key(flow: &FlowFacts, request: Option<&RequestFacts>) -> Key {

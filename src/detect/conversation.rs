@@ -126,7 +126,16 @@ impl Conversation {
     /// Whether its opening came to nothing, so that the client's next attempt
     /// is still the same conversation (a refused token, an unknown revision).
     pub(super) fn awaits_retry(&self) -> bool {
-        self.progress.opened && self.progress.refused && !self.progress.answered
+        self.progress.refused && !self.progress.answered
+    }
+
+    /// Whether the same client may be speaking: two that give different names
+    /// are two.
+    pub(super) fn may_be_client(&self, name: Option<&Implementation>) -> bool {
+        match (&self.client, name) {
+            (Some(known), Some(name)) => known.name == name.name,
+            _ => true,
+        }
     }
 
     /// Whether its opening went unanswered as far as was seen: the session id
@@ -151,15 +160,23 @@ impl Conversation {
     }
 
     /// Takes in a message and returns what the request asked for that it
-    /// answers, if it is an answer.
-    pub(super) fn take(&mut self, direction: Direction, message: &MessageFacts) -> Option<Asked> {
+    /// answers, if it is an answer; `awaited` is that request's id where the
+    /// exchange tells it.
+    pub(super) fn take(
+        &mut self,
+        direction: Direction,
+        message: &MessageFacts,
+        awaited: Option<&str>,
+    ) -> Option<Asked> {
         self.messages += 1;
         match message.kind {
             MessageKind::Request | MessageKind::Notification => {
                 self.take_call(direction, message);
                 None
             }
-            MessageKind::Response | MessageKind::Error => self.take_answer(direction, message),
+            MessageKind::Response | MessageKind::Error => {
+                self.take_answer(direction, message, awaited)
+            }
         }
     }
 
@@ -191,7 +208,12 @@ impl Conversation {
         adopt(&mut self.client, message.client.as_ref());
     }
 
-    fn take_answer(&mut self, direction: Direction, message: &MessageFacts) -> Option<Asked> {
+    fn take_answer(
+        &mut self,
+        direction: Direction,
+        message: &MessageFacts,
+        awaited: Option<&str>,
+    ) -> Option<Asked> {
         if direction == Direction::ToClient {
             match message.kind {
                 MessageKind::Response => self.progress.answered = true,
@@ -201,8 +223,8 @@ impl Conversation {
             adopt(&mut self.version_agreed, message.protocol_version.as_ref());
             adopt(&mut self.server, message.server.as_ref());
         }
-        let id = message.id.as_ref()?;
-        let asked = self.pending.remove(&(direction.reverse(), id.clone()))?;
+        let id = awaited.or(message.id.as_deref())?;
+        let asked = self.pending.remove(&(direction.reverse(), id.to_owned()))?;
         let tally = self.tally(&asked.method);
         match message.kind {
             MessageKind::Error => tally.errors += 1,
@@ -233,8 +255,18 @@ impl Conversation {
         self.methods.entry(name.to_owned()).or_default()
     }
 
-    /// Takes over what a tentative conversation on the same flow had gathered.
+    /// Takes over all that another conversation had gathered, as it proved to be
+    /// part of this one.
     pub(super) fn absorb(&mut self, other: Conversation) {
+        self.messages += other.messages;
+        for (method, tally) in &other.methods {
+            let sum = self.tally(method);
+            sum.requests += tally.requests;
+            sum.responses += tally.responses;
+            sum.errors += tally.errors;
+        }
+        let room = MAX_TOOLS.saturating_sub(self.tools.len());
+        self.tools.extend(other.tools.into_iter().take(room));
         self.verdict.merge(&other.verdict);
         if other.first.time < self.first.time {
             self.first = other.first;

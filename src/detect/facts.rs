@@ -2,9 +2,7 @@
 
 use super::event::{Implementation, MessageFacts, Weight};
 use crate::findings::MessageKind;
-use crate::mcp::{
-    Answer, Id, Info, Kind, Message, MetaKey, ParamKey, Proof, Revision, Shape,
-};
+use crate::mcp::{Answer, Id, Info, Kind, Message, MetaKey, ParamKey, Proof, Revision, Shape};
 
 /// Longest excerpt of a message.
 const MAX_EXCERPT: usize = 240;
@@ -97,7 +95,9 @@ fn id(message: &Message) -> Option<String> {
 fn name(message: &Message) -> Option<&str> {
     let key = match message.method()? {
         "tools/call" | "prompts/get" => ParamKey::Name,
-        "resources/read" | "resources/subscribe" | "resources/unsubscribe"
+        "resources/read"
+        | "resources/subscribe"
+        | "resources/unsubscribe"
         | "notifications/resources/updated" => ParamKey::Uri,
         "tasks/get" | "tasks/result" | "tasks/cancel" | "tasks/update" => ParamKey::TaskId,
         _ => return None,

@@ -98,9 +98,9 @@ fn user_of_jwt(token: &str) -> Option<(String, &'static str)> {
     let payload = token.split('.').nth(1)?;
     let decoded = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
     let claims: serde_json::Value = serde_json::from_slice(&decoded).ok()?;
-    USER_CLAIMS.iter().find_map(|(claim, source)| {
-        Some((shorten(claims.get(claim)?.as_str()?)?, *source))
-    })
+    USER_CLAIMS
+        .iter()
+        .find_map(|(claim, source)| Some((shorten(claims.get(claim)?.as_str()?)?, *source)))
 }
 
 fn shorten(name: &str) -> Option<String> {
@@ -112,7 +112,10 @@ fn shorten(name: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn identity(fields: &[(&str, &str)], query: &str) -> (Auth, Option<String>, Option<&'static str>) {
+    fn identity(
+        fields: &[(&str, &str)],
+        query: &str,
+    ) -> (Auth, Option<String>, Option<&'static str>) {
         let headers: Vec<Header<'_>> = fields
             .iter()
             .map(|(name, value)| Header { name: name.as_bytes(), value: value.as_bytes() })
@@ -128,19 +131,19 @@ mod tests {
         let cases: &[(&[(&str, &str)], &str, Auth, Option<&str>, Option<&str>)] = &[
             (&[], "", Auth::None, None, None),
             (&[("Authorization", "Bearer opaque")], "", Auth::Bearer, None, None),
-            (&[("authorization", &jwt)], "", Auth::Bearer, Some("ann@example.com"), Some("jwt:email")),
+            (
+                &[("authorization", &jwt)],
+                "",
+                Auth::Bearer,
+                Some("ann@example.com"),
+                Some("jwt:email"),
+            ),
             (&[("Authorization", "Basic YW5uOnB3")], "", Auth::Basic, Some("ann"), Some("basic")),
             (&[("X-API-Key", "k")], "", Auth::ApiKey, None, None),
             (&[], "a=1&api_key=k", Auth::ApiKey, None, None),
             (&[("Cookie", "a=b")], "", Auth::Cookie, None, None),
             (&[("CF-Access-Client-Id", "x")], "", Auth::ServiceToken, None, None),
-            (
-                &[("X-Forwarded-User", "bob")],
-                "",
-                Auth::None,
-                Some("bob"),
-                Some("x-forwarded-user"),
-            ),
+            (&[("X-Forwarded-User", "bob")], "", Auth::None, Some("bob"), Some("x-forwarded-user")),
         ];
         for (fields, query, auth, user, source) in cases {
             let found = identity(fields, query);

@@ -16,6 +16,9 @@ pub(super) enum Key {
     LegacySession { client: IpAddr, server: SocketAddr, session: String },
     /// Who the client says it is with every request (2026-07-28).
     Identity { client: IpAddr, endpoint: String, name: Implementation },
+    /// Who opens, whatever the path: a client that was refused tries again, if
+    /// need be over the older transport.
+    Opening { client: IpAddr, host: String, user_agent: String },
     /// Neither: a server without sessions, or one whose answer is not yet seen.
     Sessionless { client: IpAddr, endpoint: String, user_agent: String },
 }

@@ -17,11 +17,11 @@ mod rows;
 mod verdict;
 mod view;
 
+pub use body::BodyCounters;
 pub(crate) use collector::Collector;
 pub use collector::{CollectorCounters, CollectorLimits};
 pub(crate) use event::{Event, Order, Phase};
-pub use body::BodyCounters;
-pub use observer::{ObserverCounters, ObserverLimits};
 pub(crate) use observer::{FlowState, Observer};
+pub use observer::{ObserverCounters, ObserverLimits};
 pub use rows::FindingOptions;
 pub(crate) use rows::RowWriter;

@@ -26,11 +26,11 @@ const PATTERNS: &[&str] = &[
         r#"credential|private[_-]?key|session[_-]?id|cookie)[a-z0-9_.-]*\\?"?\s*[:=]\s*\\?"?"#,
         r#"(?:(?:bearer|basic)\s+)?[^"\\&\s,}]+"#
     ),
-    r"(?i)\b(?:bearer|basic)\s+[a-z0-9._~+/=-]{6,}",
+    r"(?i)(?-u:\b)(?:bearer|basic)\s+[a-z0-9._~+/=-]{6,}",
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
-    r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}",
-    r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
-    r"\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|sk-|sk_live_|sk_test_|rk_live_|pk_live_|AIza|npm_|pypi-|hf_|lin_api_|ntn_|dop_v1_|SG\.)[A-Za-z0-9_.-]{10,}",
+    r"(?-u:\b)eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}",
+    r"(?-u:\b)(?:AKIA|ASIA)[0-9A-Z]{16}(?-u:\b)",
+    r"(?-u:\b)(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|sk-|sk_live_|sk_test_|rk_live_|pk_live_|AIza|npm_|pypi-|hf_|lin_api_|ntn_|dop_v1_|SG\.)[A-Za-z0-9_.-]{10,}",
 ];
 
 /// Names of MCP members that sound like secrets and are none.
@@ -60,10 +60,7 @@ pub(super) fn text(text: &str) -> String {
 
 /// A path without the segments that are secrets (some servers put a key there).
 pub(super) fn path(path: &str) -> String {
-    path.split('/')
-        .map(|segment| text(segment))
-        .collect::<Vec<_>>()
-        .join("/")
+    path.split('/').map(|segment| text(segment)).collect::<Vec<_>>().join("/")
 }
 
 /// A short digest that stands for `secret`: equal secrets have equal digests.
@@ -126,7 +123,10 @@ mod tests {
     #[test]
     fn secrets_are_hidden_and_the_rest_stays() {
         let cases = [
-            (r#"{"password":"hunter2","city":"Bern"}"#, r#"{"password":"[redacted]","city":"Bern"}"#),
+            (
+                r#"{"password":"hunter2","city":"Bern"}"#,
+                r#"{"password":"[redacted]","city":"Bern"}"#,
+            ),
             (r#"{"apiKey": "abc-123"}"#, r#"{"apiKey": "[redacted]"}"#),
             (r#"{\"token\":\"x1\"}"#, r#"{\"token\":\"[redacted]\"}"#),
             ("Authorization: Bearer abcdef123456", "Authorization: [redacted]"),

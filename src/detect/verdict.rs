@@ -11,6 +11,7 @@ pub(super) struct Verdict {
     signatures: BTreeSet<SignatureIndex>,
     weak: BTreeSet<EvidenceKind>,
     proofs: BTreeSet<&'static str>,
+    hinted: bool,
     strong: bool,
     nominated: bool,
     catalogued: bool,
@@ -27,6 +28,7 @@ impl Verdict {
         }
         match signature.strength {
             Strength::Context => {}
+            Strength::Hint => self.hinted = true,
             Strength::Weak => {
                 self.weak.insert(signature.kind);
             }
@@ -53,7 +55,7 @@ impl Verdict {
             Some(Confidence::Confirmed)
         } else if self.strong || self.nominated || self.corroborated() {
             Some(Confidence::Likely)
-        } else if !self.weak.is_empty() {
+        } else if self.hinted || !self.weak.is_empty() {
             Some(Confidence::Possible)
         } else {
             None
@@ -86,6 +88,7 @@ impl Verdict {
         self.signatures.extend(&other.signatures);
         self.weak.extend(&other.weak);
         self.proofs.extend(&other.proofs);
+        self.hinted |= other.hinted;
         self.strong |= other.strong;
         self.nominated |= other.nominated;
         self.catalogued |= other.catalogued;

@@ -77,10 +77,6 @@ impl FlowSink<'_> {
         self.observer.report(self.flow, self.view, what);
     }
 
-    fn watched(&mut self, id: ExchangeId) -> Option<&mut Watched> {
-        self.view.exchanges.iter_mut().rev().find(|watched| watched.id == Some(id)).map(|w| &mut **w)
-    }
-
     /// Takes an exchange out of the view, to work on it and the observer.
     fn take(&mut self, id: ExchangeId) -> Option<Box<Watched>> {
         let at = self.view.exchanges.iter().rposition(|watched| watched.id == Some(id))?;
@@ -161,7 +157,13 @@ impl FlowSink<'_> {
                 watched.hits.extend(&hits);
                 let signals = self.new_signals(watched);
                 let exchange = watched.id;
-                self.report(Observation::Message { exchange, direction, carrier, message, signals });
+                self.report(Observation::Message {
+                    exchange,
+                    direction,
+                    carrier,
+                    message,
+                    signals,
+                });
             }
         }
     }
@@ -196,7 +198,12 @@ impl FlowSink<'_> {
     }
 
     /// Looks at a request's head; true if it is worth reporting by itself.
-    fn match_request(&mut self, watched: &mut Watched, head: &RequestHead<'_>, target: &Target<'_>) {
+    fn match_request(
+        &mut self,
+        watched: &mut Watched,
+        head: &RequestHead<'_>,
+        target: &Target<'_>,
+    ) {
         let observer = &mut *self.observer;
         let matcher = &observer.matcher;
         let path = &mut observer.scratch.path;
@@ -335,8 +342,8 @@ impl WebSocketSink for FlowSink<'_> {
     fn message_data(&mut self, direction: Direction, _: MessageKind, data: &[u8]) -> Interest {
         let Some((_, documents)) = &mut self.view.websocket else { return Interest::Skip };
         let matcher = &self.observer.matcher;
-        let document = documents[direction.index()]
-            .get_or_insert_with(|| Document::new(matcher, direction));
+        let document =
+            documents[direction.index()].get_or_insert_with(|| Document::new(matcher, direction));
         document.feed(data, matcher);
         Interest::Wanted
     }
@@ -412,11 +419,7 @@ impl MessageSink for Gathered {
 }
 
 impl FlowSink<'_> {
-    fn raw_step(
-        &mut self,
-        direction: Direction,
-        step: impl FnOnce(&mut RawStream, &mut Gathered),
-    ) {
+    fn raw_step(&mut self, direction: Direction, step: impl FnOnce(&mut RawStream, &mut Gathered)) {
         let raw = self.view.raw.get_or_insert_default();
         let mut gathered = Gathered::default();
         step(&mut raw[direction.index()], &mut gathered);

@@ -9,9 +9,17 @@ use crate::report::{Coverage, CoverageLine};
 pub fn coverage(statistics: &Statistics, damaged: u64) -> Coverage {
     let Statistics { capture, decode, flow, stream, coding, collector, .. } = statistics;
     let candidates = [
-        (damaged, "captures not read to their end", "damaged, truncated or unreadable; see the messages"),
+        (
+            damaged,
+            "captures not read to their end",
+            "damaged, truncated or unreadable; see the messages",
+        ),
         (capture.frames_lost, "packets lost at capture", "said by the capture itself"),
-        (decode.packets_snapped, "packets cut by the snap length", "capture with -s 0 to see bodies"),
+        (
+            decode.packets_snapped,
+            "packets cut by the snap length",
+            "capture with -s 0 to see bodies",
+        ),
         (decode.malformed(), "malformed packets", "not decoded"),
         (decode.unsupported_link, "frames of an unsupported link type", "not decoded"),
         (decode.too_deep, "packets in too many tunnels", "not decoded"),
@@ -22,9 +30,17 @@ pub fn coverage(statistics: &Statistics, damaged: u64) -> Coverage {
             "fragments of datagrams never complete",
             "fragments missing from the capture, or too many at once",
         ),
-        (flow.midstream_flows, "connections joined in mid-stream", "their beginning was not captured"),
+        (
+            flow.midstream_flows,
+            "connections joined in mid-stream",
+            "their beginning was not captured",
+        ),
         (flow.gaps, "stretches of TCP streams lost", "segments missing from the capture"),
-        (flow.overlap_conflicts, "TCP segments that contradict earlier ones", "the first copy was read"),
+        (
+            flow.overlap_conflicts,
+            "TCP segments that contradict earlier ones",
+            "the first copy was read",
+        ),
         (flow.flows_evicted, "flows evicted", "more at once than --memcap allows"),
         (stream.http1.incomplete_heads, "HTTP heads cut short", "lost or cut packets"),
         (
@@ -37,8 +53,16 @@ pub fn coverage(statistics: &Statistics, damaged: u64) -> Coverage {
             "compressed bodies cut at a cap",
             "they expand to too much",
         ),
-        (stream.connection.other_upgrades, "connections upgraded to an unread protocol", "not followed"),
-        (stream.connection.unknown, "connections in another protocol, or encrypted", "not followed"),
+        (
+            stream.connection.other_upgrades,
+            "connections upgraded to an unread protocol",
+            "not followed",
+        ),
+        (
+            stream.connection.unknown,
+            "connections in another protocol, or encrypted",
+            "not followed",
+        ),
         (
             collector.conversations_evicted,
             "conversations summed up early",

@@ -36,12 +36,14 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use self::clock::Clock;
-use self::shard::Shard;
 pub use self::coverage::coverage;
+use self::shard::Shard;
 pub use self::statistics::{EngineCounters, Statistics};
 use crate::capture::{Block, Fill, Frame};
 use crate::decode::{DecodeLimits, Decoder};
-use crate::detect::{Collector, CollectorLimits, FindingOptions, Observer, ObserverLimits, RowWriter};
+use crate::detect::{
+    Collector, CollectorLimits, FindingOptions, Observer, ObserverLimits, RowWriter,
+};
 use crate::findings::FindingSink;
 use crate::flow::{FlowHasher, FlowLimits};
 use crate::policy::Policy;

@@ -205,11 +205,7 @@ struct Dispatch {
 }
 
 impl Dispatch {
-    fn new(
-        inboxes: Vec<Sender<Batch>>,
-        announce: Sender<Announced>,
-        hasher: FlowHasher,
-    ) -> Self {
+    fn new(inboxes: Vec<Sender<Batch>>, announce: Sender<Announced>, hasher: FlowHasher) -> Self {
         Self { inboxes, announce, clock: Clock::default(), hasher }
     }
 

@@ -1,7 +1,7 @@
 //! Everything that was counted, over all workers.
 
-use crate::counters;
 use crate::capture::CaptureCounters;
+use crate::counters;
 use crate::decode::DecodeCounters;
 use crate::detect::{BodyCounters, CollectorCounters, ObserverCounters};
 use crate::flow::FlowCounters;

@@ -26,6 +26,14 @@ const JUMP_SEGMENTS: u8 = 4;
 /// How near each other.
 const JUMP_SPAN: u32 = 1 << 20;
 
+/// Bytes handed on without a word from the other direction after which larger
+/// segments are taken for bulk data and not remembered. Messages start, and
+/// evasion pays, near a turn; hashing all of a download would double its cost.
+const BULK_AFTER: u32 = 64 << 10;
+
+/// The smallest segment that is taken for bulk data.
+const BULK_SEGMENT: usize = 1024;
+
 /// A segment that takes up sequence space.
 #[derive(Clone, Copy)]
 pub(super) struct Segment<'a> {
@@ -66,6 +74,8 @@ pub(super) struct Half {
     acked: Option<u32>,
     /// Segments that took up sequence space, so far.
     segments: u32,
+    /// Bytes handed on since the other direction last sent payload.
+    since_turn: u32,
     heard: bool,
     started: bool,
     syn: bool,
@@ -106,6 +116,11 @@ impl Half {
 
     pub(super) const fn note_acked(&mut self, ack: u32) {
         self.acked = Some(ack);
+    }
+
+    /// The other direction sent payload.
+    pub(super) const fn note_turn(&mut self) {
+        self.since_turn = 0;
     }
 
     pub(super) const fn is_started(&self) -> bool {
@@ -402,7 +417,9 @@ impl Half {
             }
         }
         if let Some(held) = &mut self.held {
-            if held.fin() == Some(self.next) {
+            if let Some(fin) = held.fin()
+                && fin <= self.next
+            {
                 held.clear_fin();
                 self.ended = true;
                 out.end();
@@ -433,13 +450,17 @@ impl Half {
         wanted
     }
 
+    /// Remembers bytes just handed on, unless they are bulk data.
     fn remember(&mut self, start: u64, data: &[u8], shared: &mut Shared) {
-        if self.history.is_none() {
+        self.since_turn = self.since_turn.saturating_add(data.len() as u32);
+        let bulk = self.since_turn > BULK_AFTER && data.len() >= BULK_SEGMENT;
+        if self.history.is_none() && !bulk {
             self.history = shared.histories.take(shared.limits.max_history_total);
         }
         match &mut self.history {
+            Some(history) if bulk => history.forget_tail(),
             Some(history) => history.append(start, data, &shared.histories),
-            None => shared.counters.history_capped += 1,
+            None => shared.counters.history_capped += u64::from(!bulk),
         }
     }
 

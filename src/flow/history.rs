@@ -25,6 +25,7 @@ const SHORTEST_PRINT: usize = 32;
 
 /// Source of histories: recycles them and bounds their number.
 pub(super) struct Histories {
+    #[expect(clippy::vec_box, reason = "a box goes from flow to flow without moving its content")]
     free: Vec<Box<History>>,
     in_use: usize,
     hasher: RandomState,
@@ -131,7 +132,7 @@ impl History {
             })
     }
 
-    /// Forgets the last bytes: there was a gap.
+    /// Forgets the last bytes: what comes next does not follow them.
     pub(super) const fn forget_tail(&mut self) {
         self.held = 0;
     }

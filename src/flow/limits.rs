@@ -73,7 +73,8 @@ crate::counters! {
         udp_datagrams,
         /// TCP segments without payload or SYN that belonged to no flow.
         stray_segments,
-        /// TCP segments of a flow that had ended.
+        /// TCP segments of a flow that had ended; the acknowledgement of the last
+        /// FIN is one.
         late_segments,
         /// SYN segments that fit neither their flow nor a new one.
         handshakes_rejected,

@@ -124,16 +124,19 @@ impl<S> FlowTable<S> {
     }
 
     /// Ends the flows that have timed out by `now`, and gives up holes that
-    /// have waited long enough; longest idle first. What the handler is told
-    /// of a flow does not depend on when this is called, so it may be called
-    /// as often as is useful: it keeps memory and latency low.
+    /// have waited long enough; longest idle first.
+    ///
+    /// This keeps memory and latency low. What the handler is told of a flow
+    /// does not depend on when or how often it is called, but that a flow that
+    /// would have timed out may still be open at the end of the input.
     pub fn advance<H: FlowHandler<State = S>>(&mut self, now: Timestamp, handler: &mut H) {
         self.clock.tick(now);
         while let Some((index, now)) = self.next_to_check() {
             self.check_holes(index, now, handler);
         }
         while let Some(index) = self.longest_idle(|class, seen| {
-            self.clock.now - seen > nanos(self.timeout(class)).saturating_add(SLACK_NANOS)
+            let patience = nanos(self.timeout(class)).saturating_add(SLACK_NANOS);
+            self.clock.now.saturating_sub(seen) > patience
         }) {
             self.remove(index, CloseReason::TimedOut, handler);
         }

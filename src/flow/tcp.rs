@@ -315,6 +315,7 @@ impl Connection {
             shared.counters.dismissed_packets += 1;
             return;
         }
+        peer.note_turn();
         half.receive(segment, shared, out);
         let limits = &shared.limits;
         let (max_charge, max_pieces) =

@@ -15,6 +15,7 @@ pub(crate) const SETS: &[(&str, &str)] = &[
 /// List files and their text.
 const LISTS: &[(&str, &str)] = &[
     ("lists/mcp-hosts.tsv", include_str!("../../signatures/lists/mcp-hosts.tsv")),
+    ("lists/mcp-endpoints.tsv", include_str!("../../signatures/lists/mcp-endpoints.tsv")),
     ("lists/mcp-registries.tsv", include_str!("../../signatures/lists/mcp-registries.tsv")),
     ("lists/ai-hosts.tsv", include_str!("../../signatures/lists/ai-hosts.tsv")),
 ];

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use regex_syntax::hir::Hir;
+
 use super::automaton::program::{Program, Step};
 use super::automaton::{Budget, Built, FieldAutomaton, FieldPrograms, TooLarge};
 use super::diagnostic::{Diagnostic, Report, Severity};
@@ -50,6 +52,7 @@ struct Compiler {
 #[derive(Default)]
 struct FieldBuilder {
     programs: FieldPrograms,
+    expressions: Vec<(usize, Hir)>,
     targets: Vec<Target>,
     present: Vec<Target>,
     /// The signature that each target comes from.
@@ -199,7 +202,7 @@ impl FieldBuilder {
             Pattern::Wildcard(values) => {
                 add_each(raw, number, values, |text, _| sequences::wildcard(text));
             }
-            Pattern::Regex(values) => add_expressions(raw, number, values),
+            Pattern::Regex(values) => self.add_expressions(number, values),
             Pattern::JsonString(values) => {
                 for steps in sequences::json_strings(values) {
                     self.programs.json.sequence(number, steps);
@@ -215,6 +218,37 @@ impl FieldBuilder {
         }
     }
 
+    fn add_expressions(&mut self, pattern: usize, values: &Values) {
+        for value in &values.alternatives {
+            // The parser has checked syntax and size.
+            if let Ok(hir) = regex::parse(&value.text, values.ignore_case) {
+                self.expressions.push((pattern, hir));
+            }
+        }
+    }
+
+    /// Expressions that are simple enough are taken apart, so that they share
+    /// their beginnings; if that comes out too large, none are.
+    fn automaton(&self, budget: &Budget) -> Result<Built, TooLarge> {
+        let mut apart = self.programs.clone();
+        let mut whole = self.programs.clone();
+        let mut any_apart = false;
+        for (pattern, hir) in &self.expressions {
+            let Ok(nfa) = regex::nfa(hir) else { continue };
+            if let Some(alternatives) = sequences::expression(hir) {
+                any_apart = true;
+                for steps in alternatives {
+                    apart.raw.sequence(*pattern, steps);
+                }
+            } else {
+                apart.raw.expression(*pattern, nfa.clone());
+            }
+            whole.raw.expression(*pattern, nfa);
+        }
+        let built = FieldAutomaton::build(apart, budget);
+        if built.is_err() && any_apart { FieldAutomaton::build(whole, budget) } else { built }
+    }
+
     fn build(
         self,
         field: &str,
@@ -225,7 +259,7 @@ impl FieldBuilder {
         let signature = |pattern: usize| {
             self.origins.get(pattern).and_then(|&origin| signatures.get(origin))
         };
-        let built = FieldAutomaton::build(self.programs, budget);
+        let built = self.automaton(budget);
         let Built { automaton, slow } = built.map_err(|error| match error {
             TooLarge::Expression(pattern) => {
                 let message = "the expression's automaton is over the size budget: it repeats or \
@@ -274,16 +308,5 @@ fn add_each(
 ) {
     for value in &values.alternatives {
         program.sequence(pattern, steps(&value.text, values.ignore_case));
-    }
-}
-
-fn add_expressions(program: &mut Program, pattern: usize, values: &Values) {
-    for value in &values.alternatives {
-        // The parser has checked syntax and size.
-        if let Ok(nfa) =
-            regex::parse(&value.text, values.ignore_case).and_then(|hir| regex::nfa(&hir))
-        {
-            program.expression(pattern, nfa);
-        }
     }
 }

@@ -161,11 +161,16 @@ impl Source {
     }
 
 
+    /// The line of a byte, from 1.
+    pub(crate) fn line(&self, at: usize) -> usize {
+        self.line_starts.partition_point(|&line| line <= at).max(1)
+    }
+
     /// The place of a span of bytes; a span outside the text is moved into it.
     pub(crate) fn location(&self, span: Range<usize>) -> Location {
         let start = self.floor_char(span.start);
         let end = self.floor_char(span.end.max(start));
-        let line = self.line_starts.partition_point(|&line| line <= start).max(1);
+        let line = self.line(start);
         let line_start = self.line_starts[line - 1];
         let rest = &self.text[line_start..];
         let text = rest.split('\n').next().unwrap_or_default().trim_end_matches('\r');
@@ -223,6 +228,11 @@ impl<'s> Collector<'s> {
         self.errors > 0
     }
 
+    /// Whether further problems are only counted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.found.len() >= MAX_PER_FILE
+    }
+
     pub(crate) fn error(
         &mut self,
         code: &'static str,
@@ -263,7 +273,7 @@ impl<'s> Collector<'s> {
         help: Option<String>,
     ) {
         self.errors += usize::from(severity == Severity::Error);
-        if self.found.len() >= MAX_PER_FILE {
+        if self.is_full() {
             self.omitted += 1;
             return;
         }

@@ -38,7 +38,10 @@ named! {
     pub enum Strength {
         /// Says something about the traffic, nothing about MCP.
         Context = "context",
-        /// Seen with MCP, and with other things.
+        /// Makes MCP possible, and corroborates nothing: seen with all sorts of things.
+        Hint = "hint",
+        /// Makes MCP possible, and two kinds of it likely: seen with MCP, and with
+        /// other things.
         Weak = "weak",
         /// Hardly seen without MCP.
         Strong = "strong",
@@ -313,10 +316,12 @@ impl Field {
         }
     }
 
-    /// Whether the field is known when a request's head has been read.
-    pub(crate) const fn known_with_request(&self, direction: Option<Direction>) -> bool {
+    /// Whether the field is known all at once: by the end of a request's head, or
+    /// with a DNS message.
+    pub(crate) const fn known_at_once(&self, direction: Option<Direction>) -> bool {
         match self {
             Self::TlsSni
+            | Self::DnsName
             | Self::HttpHost
             | Self::HttpPath
             | Self::HttpQuery
@@ -388,7 +393,7 @@ pub struct JsonMember {
     /// String value, or what it begins with; absent where any value will do.
     pub value: Option<JsonText>,
     /// Compare the key as Go's `encoding/json` does: without regard to case,
-    /// with `ſ` (U+017F) as `s` and `K` (U+212A) as `k`.
+    /// with U+017F as `s` and U+212A as `k`.
     pub fold_key: bool,
 }
 
@@ -586,7 +591,7 @@ impl Signature {
     /// confirms or refutes it. The signature's strength counts only where the
     /// parser could do neither (cut or one-sided content).
     pub fn nominates(&self) -> bool {
-        self.clause.fields.contains(&Field::HttpBody)
+        self.clause.fields.contains(&Field::HttpBody) && self.kind == EvidenceKind::Body
     }
 }
 

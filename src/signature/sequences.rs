@@ -1,10 +1,18 @@
 //! What patterns mean, as sequences of byte sets for an automaton.
 
+use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
+
 use super::automaton::program::{ByteSet, Step};
 use super::model::{JsonMember, JsonText, Values};
 
 /// Stands for an escaped quote in text whose JSON escapes are undone.
 const ESCAPED_QUOTE: u8 = super::automaton::ESCAPED_QUOTE;
+
+/// Limits of an expression taken apart into sequences: alternatives, bytes of a
+/// class, and steps that more than two bytes satisfy.
+const MAX_ALTERNATIVES: usize = 16;
+const MAX_CLASS: u32 = 24;
+const MAX_WIDE_STEPS: usize = 12;
 
 const JSON_SPACE: &[u8] = b" \t\r\n";
 
@@ -80,6 +88,97 @@ pub(crate) fn wildcard(pattern: &str) -> Vec<Step> {
     }
     steps.push(if open_end { Step::One(ByteSet::ALL) } else { end() });
     steps
+}
+
+/// The alternatives of an expression, if it is simple enough: literals, small
+/// byte classes, repetitions of those, a few alternations. What is left out would
+/// share nothing with other patterns, or multiply the states of their automaton.
+pub(crate) fn expression(hir: &Hir) -> Option<Vec<Vec<Step>>> {
+    let alternatives = expand(hir)?;
+    let simple = alternatives.iter().all(|steps| {
+        let wide = steps.iter().filter(|step| match step {
+            Step::One(set) | Step::Optional(set) => set.len() > 2,
+            _ => false,
+        });
+        let some = steps.iter().any(|step| matches!(step, Step::One(_)));
+        some && wide.count() <= MAX_WIDE_STEPS
+    });
+    simple.then_some(alternatives)
+}
+
+fn expand(hir: &Hir) -> Option<Vec<Vec<Step>>> {
+    let one = |step| Some(vec![vec![step]]);
+    match hir.kind() {
+        HirKind::Empty => Some(vec![Vec::new()]),
+        HirKind::Literal(literal) => Some(vec![literal.0.iter().map(|&b| byte(b)).collect()]),
+        HirKind::Class(_) => one(Step::One(small_class(hir)?)),
+        HirKind::Look(Look::Start) => one(start()),
+        HirKind::Look(Look::End) => one(end()),
+        HirKind::Look(_) => None,
+        HirKind::Capture(capture) => expand(&capture.sub),
+        HirKind::Repetition(repetition) => expand_repetition(repetition),
+        HirKind::Alternation(parts) => {
+            let mut all = Vec::new();
+            for part in parts {
+                all.extend(expand(part)?);
+            }
+            (all.len() <= MAX_ALTERNATIVES).then_some(all)
+        }
+        HirKind::Concat(parts) => {
+            let mut all = vec![Vec::new()];
+            for part in parts {
+                all = join(&all, &expand(part)?)?;
+            }
+            Some(all)
+        }
+    }
+}
+
+/// Every first followed by every second.
+fn join(firsts: &[Vec<Step>], seconds: &[Vec<Step>]) -> Option<Vec<Vec<Step>>> {
+    if firsts.len() * seconds.len() > MAX_ALTERNATIVES {
+        return None;
+    }
+    let pairs = firsts.iter().flat_map(|first| {
+        seconds.iter().map(|second| first.iter().chain(second).cloned().collect())
+    });
+    Some(pairs.collect())
+}
+
+fn expand_repetition(repetition: &Repetition) -> Option<Vec<Vec<Step>>> {
+    let Some(set) = small_class(&repetition.sub) else {
+        // A group may be there or not.
+        let mut alternatives = expand(&repetition.sub)?;
+        alternatives.push(Vec::new());
+        return (repetition.min == 0 && repetition.max == Some(1)).then_some(alternatives);
+    };
+    let limit = MAX_WIDE_STEPS as u32;
+    if repetition.min > limit || repetition.max.is_some_and(|max| max > limit) {
+        return None;
+    }
+    let mut steps: Vec<_> = (0..repetition.min).map(|_| Step::One(set)).collect();
+    match repetition.max {
+        None => steps.push(Step::Many(set)),
+        Some(max) => steps.extend((repetition.min..max).map(|_| Step::Optional(set))),
+    }
+    Some(vec![steps])
+}
+
+fn small_class(hir: &Hir) -> Option<ByteSet> {
+    let set = match hir.kind() {
+        HirKind::Literal(literal) if literal.0.len() == 1 => ByteSet::of(&literal.0),
+        HirKind::Class(Class::Bytes(class)) => class
+            .iter()
+            .flat_map(|range| range.start()..=range.end())
+            .fold(ByteSet::EMPTY, ByteSet::with),
+        HirKind::Class(Class::Unicode(class)) if class.is_ascii() => class
+            .iter()
+            .flat_map(|range| range.start()..=range.end())
+            .filter_map(|character| u8::try_from(character).ok())
+            .fold(ByteSet::EMPTY, ByteSet::with),
+        _ => return None,
+    };
+    (set.len() <= MAX_CLASS).then_some(set)
 }
 
 /// JSON strings, for text whose escapes are undone.

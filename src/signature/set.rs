@@ -220,3 +220,31 @@ fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
     let message = format!("{} cannot be read: {error}", path.display());
     Diagnostic::new(Severity::Error, "unreadable", message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_sets_compile_and_their_examples_hold() {
+        let set = SignatureSet::builtin();
+        let (matcher, notes) = set.compile().unwrap();
+        assert_eq!(notes, []);
+        let failures: Vec<_> = set
+            .test_examples(&matcher)
+            .into_iter()
+            .map(|failure| {
+                let id = &set.signature(failure.signature).id;
+                let example: Vec<_> = failure.example.values.iter().map(|(_, v)| &**v).collect();
+                format!("{id}: {example:?} ({}), expected {}", failure.detail, failure.expected)
+            })
+            .collect();
+        assert!(failures.is_empty(), "{failures:#?}");
+    }
+
+    #[test]
+    fn the_shipped_sets_have_no_lints() {
+        let found: Vec<_> = SignatureSet::builtin().lint();
+        assert!(found.is_empty(), "{}", Report(found));
+    }
+}

@@ -104,6 +104,11 @@ fn a_one_sided_reset_is_judged_by_acknowledgements() {
 }
 
 #[test]
+fn a_reset_after_a_fin_is_a_reset() {
+    check("c S 1000\nc FA 1001 5001 ab\nc R 1004", &["1> ab", "1> end", "1 Reset"]);
+}
+
+#[test]
 fn a_sender_that_goes_on_refutes_its_reset() {
     let counters = check(
         &opened("c A 1001 5001 ab\nc R 1003\nc A 1003 5001 cd\ns A 5001 1005 ok"),
@@ -172,6 +177,21 @@ fn capture_time_that_steps_back_does_not_stop_time_outs() {
     lab.millis -= 3_600_000;
     lab.run_lines("d A 1001 1 cd\ntick 200000\ntick 200000");
     assert_eq!(lab.recorder.lines(), ["1> ab", "2> cd", "1 TimedOut", "2 TimedOut"]);
+}
+
+#[test]
+fn absurd_capture_times_are_survived() {
+    let (earliest, latest) = (i64::MIN / 1_000_000, i64::MAX / 1_000_000);
+    for times in [[earliest, latest, 0], [latest, earliest, 0], [0, latest, earliest]] {
+        let mut lab = Lab::new(FlowLimits::default());
+        lab.advance = true;
+        for millis in times {
+            lab.millis = millis;
+            lab.run_lines("c A 1001 1 ab +0\nc A 1005 1 ef +0\nu x +0");
+        }
+        lab.finish();
+        assert!(lab.table.counters().tcp_flows >= 2, "{times:?}");
+    }
 }
 
 #[test]

@@ -99,6 +99,11 @@ fn a_handshake_is_not_reversed() {
 }
 
 #[test]
+fn a_syn_that_comes_late_does_not_turn_round_a_flow_with_payload() {
+    check("s A 5001 1001 x\ns S 5000\ns A 5002 1001 y", &["1< xy", "1 InputEnd"]);
+}
+
+#[test]
 fn what_is_known_of_a_flow_follows_its_orientation() {
     struct Witness(Vec<FlowInfo>);
     impl FlowHandler for Witness {

@@ -60,6 +60,20 @@ fn a_difference_is_noticed_as_far_back_as_history_reaches() {
 }
 
 #[test]
+fn bulk_data_is_not_remembered_until_the_other_side_speaks() {
+    let bulk: String = (0..70).map(|n| format!("c A {} 5001 *1000\n", 1001 + 1000 * n)).collect();
+    let large: String = (0..35).map(|n| format!("c A {} 5001 *2000\n", 1001 + 2000 * n)).collect();
+    let differs = "c A 70977 5001 different-bytes-to-come";
+    let turn = "s A 5001 71001 x\nc A 71001 5001 *2000\nc A 72977 5001 different-bytes-to-come";
+    check(&opened(&format!("{bulk}{differs}")), &["1> 70000 bytes", "1 InputEnd conflict"]);
+    check(&opened(&format!("{large}{differs}")), &["1> 70000 bytes", "1 InputEnd"]);
+    check(
+        &opened(&format!("{large}{turn}")),
+        &["1> 70000 bytes", "1< x", "1> 2000 bytes", "1 InputEnd conflict"],
+    );
+}
+
+#[test]
 fn keep_alive_probes_are_no_data() {
     let counters = check(
         &opened(
@@ -197,6 +211,25 @@ fn a_jump_that_the_receiver_contradicts_is_not_followed() {
 }
 
 #[test]
+fn segments_far_away_must_come_one_after_the_other() {
+    let mut script = String::new();
+    for n in 0..10 {
+        script.push_str(&format!("c A {} 5001 a\nc A {} 5001 X\n", 1001 + n, 900_000_000 + n));
+    }
+    let counters = check(&script, &["1> aaaaaaaaaa", "1 InputEnd"]);
+    assert_eq!(counters.out_of_window_segments, 10);
+}
+
+#[test]
+fn an_absurd_acknowledgement_says_nothing() {
+    let lost = "c A 1001 5001 ab\nc A 1005 5001 ef\n";
+    check(
+        &opened(&format!("{lost}s A 5001 900000000\nc A 1003 5001 cd +300")),
+        &["1> abcdef", "1 InputEnd"],
+    );
+}
+
+#[test]
 fn both_directions_have_holes_of_their_own() {
     check(
         &opened(
@@ -240,14 +273,13 @@ fn a_handler_that_lost_interest_is_left_alone() {
 #[test]
 fn a_dismissed_flow_holds_no_buffers() {
     let mut lab = Lab::new(FlowLimits::default());
-    let before = lab.table.memory();
-    lab.run_lines(&opened("c A 1101 5001 *5000\nc A 9001 5001 *4000"));
-    let held = lab.table.memory();
-    assert!(held > before + 9000);
-    lab.recorder.dismiss = Some(Dismiss::OtherDirection);
+    lab.run_lines(&opened("c A 1001 5001 ab\nc A 1101 5001 *5000\nc A 9001 5001 *4000"));
+    let (out_of_order, histories) = lab.table.in_use();
+    assert!(out_of_order > 9000 && histories == 1);
+    lab.recorder.dismiss = Some(Dismiss::Flow);
     lab.run_lines("s A 5001 1001 x");
+    assert_eq!(lab.table.in_use(), (0, 0));
+    lab.run_lines("c A 1003 5001 *98\nc A 20001 5001 *3000");
     assert_eq!(lab.table.counters().buffered_bytes, 9000);
-    lab.run_lines("c A 1001 5001 *100\nc A 20001 5001 *3000");
-    assert_eq!(lab.table.counters().buffered_bytes, 9000);
-    assert_eq!(lab.recorder.lines(), ["1< x"]);
+    assert_eq!(lab.recorder.lines(), ["1> ab", "1< x"]);
 }

@@ -17,11 +17,18 @@ use regex_automata::{Anchored, MatchKind};
 
 use self::escape::Escape;
 pub(crate) use self::escape::QUOTE as ESCAPED_QUOTE;
-use self::program::Program;
-use self::threads::{Refusal, StateSet, Threads};
+use self::program::{Expressions, Program};
+use self::threads::{Kept, Refusal, Threads};
 
 /// DFAs that one field may have.
 pub(crate) const MAX_DFAS: usize = 4;
+
+/// Expressions that one DFA may hold: building takes time for each of them in
+/// each state.
+const MAX_EXPRESSIONS: usize = 512;
+
+/// Bytes read between two looks whether the rest can be skipped.
+const BLOCK: usize = 32;
 
 /// Memory budgets of the DFAs of one field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +41,7 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { sequences: 128 << 20, expressions: 8 << 20 }
+        Self { sequences: 128 << 20, expressions: 2 << 20 }
     }
 }
 
@@ -43,7 +50,7 @@ impl Default for Budget {
 pub(crate) struct Cursor {
     states: [StateID; MAX_DFAS],
     escape: Escape,
-    threads: StateSet,
+    threads: Kept,
 }
 
 /// The automata of one field. Patterns are numbered by whoever built it.
@@ -66,6 +73,7 @@ enum View {
 struct Dfa {
     dfa: dense::DFA<Vec<u32>>,
     start: StateID,
+    idle: Idle,
     view: View,
     /// Number of each pattern of the DFA.
     patterns: Vec<usize>,
@@ -105,7 +113,10 @@ impl FieldAutomaton {
         if !json.is_empty() {
             built.add(&json, View::Json, budget.sequences).map_err(|_| TooLarge::Sequences)?;
         }
-        if raw.is_empty() || built.add(&raw, View::Raw, budget.expressions).is_ok() {
+        // One expression alone is tried below.
+        let together = raw.expressions() <= MAX_EXPRESSIONS
+            && (raw.has_sequences() || raw.expressions() > 1);
+        if raw.is_empty() || together && built.add(&raw, View::Raw, budget.expressions).is_ok() {
             return Ok(built);
         }
         let expressions = raw.split_expressions();
@@ -137,19 +148,24 @@ impl FieldAutomaton {
         for (state, dfa) in states.iter_mut().zip(&self.dfas) {
             *state = dfa.start;
         }
-        Cursor { states, escape: Escape::default(), threads: self.threads.start(hit) }
+        Cursor { states, escape: Escape::default(), threads: self.threads.start(hit).into() }
     }
 
     /// Reads the next slice of a text.
     pub(crate) fn feed(&self, cursor: &mut Cursor, bytes: &[u8], hit: &mut impl FnMut(usize)) {
-        for (state, dfa) in cursor.states.iter_mut().zip(&self.dfas) {
-            *state = match dfa.view {
-                View::Raw => dfa.run(*state, bytes, hit),
-                View::Json => dfa.run_json(*state, &mut cursor.escape, bytes, hit),
-            };
+        let Cursor { states, escape, threads } = cursor;
+        match (self.dfas.as_slice(), &mut states[..]) {
+            ([json, raw, rest @ ..], [json_state, raw_state, rest_states @ ..])
+                if json.view == View::Json =>
+            {
+                let mut pair = Pair { json, raw, json_state, raw_state };
+                pair.run(escape, bytes, hit);
+                run_each(rest, rest_states, escape, bytes, hit);
+            }
+            (dfas, states) => run_each(dfas, states, escape, bytes, hit),
         }
         if !self.threads.is_empty() {
-            cursor.threads = self.threads.feed(cursor.threads, bytes, hit);
+            *threads = self.threads.feed((*threads).into(), bytes, hit).into();
         }
     }
 
@@ -158,7 +174,65 @@ impl FieldAutomaton {
         for (state, dfa) in cursor.states.iter().zip(&self.dfas) {
             dfa.note(dfa.dfa.next_eoi_state(*state), hit);
         }
-        self.threads.finish(cursor.threads, hit);
+        self.threads.finish(cursor.threads.into(), hit);
+    }
+}
+
+fn run_each(
+    dfas: &[Dfa],
+    states: &mut [StateID],
+    escape: &mut Escape,
+    bytes: &[u8],
+    hit: &mut impl FnMut(usize),
+) {
+    for (dfa, state) in dfas.iter().zip(states) {
+        *state = match dfa.view {
+            View::Raw => dfa.run(*state, bytes, hit),
+            View::Json => dfa.run_json(*state, escape, bytes, hit),
+        };
+    }
+}
+
+/// A DFA of each view over the same bytes. Each step of a DFA waits for memory;
+/// two that step side by side take hardly longer than one.
+struct Pair<'a> {
+    json: &'a Dfa,
+    raw: &'a Dfa,
+    json_state: &'a mut StateID,
+    raw_state: &'a mut StateID,
+}
+
+impl Pair<'_> {
+    fn run(&mut self, escape: &mut Escape, bytes: &[u8], hit: &mut impl FnMut(usize)) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if escape.is_plain() {
+                let plain = memchr::memchr(b'\\', rest).unwrap_or(rest.len());
+                let (run, after) = rest.split_at(plain);
+                self.run_plain(run, hit);
+                rest = after;
+            }
+            if let Some((&byte, after)) = rest.split_first() {
+                *self.json_state = self.json.run(*self.json_state, escape.push(byte).bytes(), hit);
+                *self.raw_state = self.raw.run(*self.raw_state, &[byte], hit);
+                rest = after;
+            }
+        }
+    }
+
+    fn run_plain(&mut self, bytes: &[u8], hit: &mut impl FnMut(usize)) {
+        let (mut json, mut raw) = (*self.json_state, *self.raw_state);
+        for &byte in bytes {
+            json = self.json.dfa.next_state(json, byte);
+            raw = self.raw.dfa.next_state(raw, byte);
+            if self.json.dfa.is_special_state(json) {
+                self.json.note(json, hit);
+            }
+            if self.raw.dfa.is_special_state(raw) {
+                self.raw.note(raw, hit);
+            }
+        }
+        (*self.json_state, *self.raw_state) = (json, raw);
     }
 }
 
@@ -174,31 +248,38 @@ impl Built {
     /// Halves the expressions until each part fits.
     fn add_split(
         &mut self,
-        mut expressions: Vec<(usize, regex_automata::nfa::thompson::NFA)>,
+        expressions: Expressions,
         budget: &Budget,
     ) -> Result<(), TooLarge> {
-        if expressions.is_empty() {
-            return Ok(());
+        let room = MAX_DFAS - self.automaton.dfas.len();
+        match expressions.len() {
+            0 => return Ok(()),
+            1 => {}
+            len if room == 0 || len > room * MAX_EXPRESSIONS => return Err(TooLarge::Expressions),
+            len if len > MAX_EXPRESSIONS => return self.add_halves(expressions, budget),
+            _ => {}
         }
         let program = Program::of_expressions(expressions.clone());
         match Dfa::build(&program, View::Raw, budget.expressions) {
-            Some(_) if self.automaton.dfas.len() == MAX_DFAS => Err(TooLarge::Expressions),
+            Some(_) if room == 0 => Err(TooLarge::Expressions),
             Some(dfa) => {
                 self.automaton.dfas.push(dfa);
                 Ok(())
             }
-            None if expressions.len() > 1 => {
-                let rest = expressions.split_off(expressions.len() / 2);
-                self.add_split(expressions, budget)?;
-                self.add_split(rest, budget)
-            }
+            None if expressions.len() > 1 => self.add_halves(expressions, budget),
             None => self.add_slow(expressions),
         }
     }
 
+    fn add_halves(&mut self, mut first: Expressions, budget: &Budget) -> Result<(), TooLarge> {
+        let second = first.split_off(first.len() / 2);
+        self.add_split(first, budget)?;
+        self.add_split(second, budget)
+    }
+
     fn add_slow(
         &mut self,
-        expressions: Vec<(usize, regex_automata::nfa::thompson::NFA)>,
+        expressions: Expressions,
     ) -> Result<(), TooLarge> {
         for (pattern, nfa) in expressions {
             match self.automaton.threads.add(pattern, &nfa) {
@@ -218,26 +299,28 @@ impl Dfa {
         let config = dense::Config::new()
             .match_kind(MatchKind::All)
             .start_kind(StartKind::Unanchored)
-            .accelerate(true)
+            // Done by `Idle`, which does not slow short texts down.
+            .accelerate(false)
             .dfa_size_limit(Some(limit))
-            .determinize_size_limit(Some(limit));
+            .determinize_size_limit(Some(2 * limit));
         let dfa = dense::Builder::new().configure(config).build_from_nfa(&nfa).ok()?;
         let unanchored = start::Config::new().anchored(Anchored::No);
         let start = dfa.start_state(&unanchored).ok()?;
-        Some(Self { dfa, start, view, patterns })
+        let idle = Idle::new(&dfa, start);
+        Some(Self { dfa, start, idle, view, patterns })
     }
 
     fn run(&self, mut state: StateID, bytes: &[u8], hit: &mut impl FnMut(usize)) -> StateID {
-        let mut at = 0;
-        while let Some(&byte) = bytes.get(at) {
-            state = self.dfa.next_state(state, byte);
-            at += 1;
-            if self.dfa.is_special_state(state) {
-                self.note(state, hit);
-                if self.dfa.is_accel_state(state) {
-                    at = self.skip(state, bytes, at);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (block, after) = rest.split_at(rest.len().min(BLOCK));
+            for &byte in block {
+                state = self.dfa.next_state(state, byte);
+                if self.dfa.is_special_state(state) {
+                    self.note(state, hit);
                 }
             }
+            rest = self.idle.skip(state, after);
         }
         state
     }
@@ -264,18 +347,6 @@ impl Dfa {
         state
     }
 
-    /// From `at`, the next byte that leads out of an accelerated state.
-    fn skip(&self, state: StateID, bytes: &[u8], at: usize) -> usize {
-        let rest = &bytes[at..];
-        let skipped = match *self.dfa.accelerator(state) {
-            [a] => memchr::memchr(a, rest),
-            [a, b] => memchr::memchr2(a, b, rest),
-            [a, b, c] => memchr::memchr3(a, b, c, rest),
-            _ => Some(0),
-        };
-        at + skipped.unwrap_or(rest.len())
-    }
-
     fn note(&self, state: StateID, hit: &mut impl FnMut(usize)) {
         if self.dfa.is_match_state(state) {
             for index in 0..self.dfa.match_len(state) {
@@ -285,6 +356,40 @@ impl Dfa {
                 }
             }
         }
+    }
+}
+
+/// The state of a DFA in which nothing has begun, and the few bytes with which
+/// something can begin: long texts without them are skipped.
+#[derive(Clone, Debug)]
+struct Idle {
+    state: StateID,
+    /// At most three; none if there are more.
+    leaving: Vec<u8>,
+}
+
+impl Idle {
+    fn new(dfa: &dense::DFA<Vec<u32>>, start: StateID) -> Self {
+        // One of these bytes begins nothing in any sensible set; if not, the
+        // state they lead to has too many ways out and is not used.
+        let state = dfa.next_state(dfa.next_state(start, 0), 0);
+        let leaving: Vec<u8> =
+            (0..=u8::MAX).filter(|&byte| dfa.next_state(state, byte) != state).take(4).collect();
+        let usable = leaving.len() < 4 && !dfa.is_special_state(state);
+        Self { state, leaving: if usable { leaving } else { Vec::new() } }
+    }
+
+    fn skip<'b>(&self, state: StateID, bytes: &'b [u8]) -> &'b [u8] {
+        if state != self.state {
+            return bytes;
+        }
+        let skipped = match *self.leaving {
+            [a] => memchr::memchr(a, bytes),
+            [a, b] => memchr::memchr2(a, b, bytes),
+            [a, b, c] => memchr::memchr3(a, b, c, bytes),
+            _ => Some(0),
+        };
+        bytes.get(skipped.unwrap_or(bytes.len())..).unwrap_or_default()
     }
 }
 

@@ -23,7 +23,11 @@ impl ByteSet {
         (0..=u8::MAX).filter(|&byte| keep(byte)).fold(Self::EMPTY, Self::with)
     }
 
-    fn with(mut self, byte: u8) -> Self {
+    pub(crate) fn len(&self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
+
+    pub(crate) fn with(mut self, byte: u8) -> Self {
         self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
         self
     }
@@ -50,6 +54,8 @@ impl ByteSet {
 pub(crate) enum Step {
     /// One byte of the set.
     One(ByteSet),
+    /// One byte of the set, or none.
+    Optional(ByteSet),
     /// Any number of bytes of the set, even none.
     Many(ByteSet),
     /// One of several strings.
@@ -60,12 +66,15 @@ pub(crate) enum Step {
     EndOr(ByteSet),
 }
 
+/// Automata of expressions with the numbers of their patterns.
+pub(super) type Expressions = Vec<(usize, NFA)>;
+
 /// Sequences and expressions, each belonging to a numbered pattern.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Program {
     trie: Trie,
     /// Automata of expressions, anchored at their start.
-    expressions: Vec<(usize, NFA)>,
+    expressions: Expressions,
 }
 
 /// Sequences that share their beginnings. Node 0 is the root.
@@ -93,13 +102,18 @@ impl Program {
         self.trie.children.is_empty() && self.expressions.is_empty()
     }
 
+    /// Number of expressions.
+    pub(super) fn expressions(&self) -> usize {
+        self.expressions.len()
+    }
+
     /// Takes the expressions away and leaves the sequences.
-    pub(super) fn split_expressions(&mut self) -> Vec<(usize, NFA)> {
+    pub(super) fn split_expressions(&mut self) -> Expressions {
         std::mem::take(&mut self.expressions)
     }
 
     /// A program of expressions only.
-    pub(super) fn of_expressions(expressions: Vec<(usize, NFA)>) -> Self {
+    pub(super) fn of_expressions(expressions: Expressions) -> Self {
         Self { trie: Trie::default(), expressions }
     }
 
@@ -229,6 +243,10 @@ impl Assembly {
     ) -> Result<(), BuildError> {
         match step {
             Step::One(set) => push_ranges(set, to, ranges),
+            Step::Optional(set) => {
+                push_ranges(set, to, ranges);
+                self.builder.patch(from, to)?;
+            }
             Step::Many(set) => {
                 let again = self.builder.add_union(vec![to])?;
                 let mut loops = Vec::new();

@@ -12,6 +12,22 @@ pub(super) const MAX_STATES: usize = 128;
 /// A set of states.
 pub(super) type StateSet = u128;
 
+/// A set of states as a cursor keeps it: without the alignment of a `u128`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Kept([u64; 2]);
+
+impl From<StateSet> for Kept {
+    fn from(set: StateSet) -> Self {
+        Self([set as u64, (set >> 64) as u64])
+    }
+}
+
+impl From<Kept> for StateSet {
+    fn from(Kept([low, high]): Kept) -> Self {
+        Self::from(high) << 64 | Self::from(low)
+    }
+}
+
 /// Expressions of one field, found anywhere in its text.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Threads {

@@ -25,6 +25,10 @@ pub const LANGUAGE_VERSION: i64 = 1;
 /// of all of them would be larger still.
 const ALL_SYNTAX_ERRORS_BELOW: usize = 512 * 1024;
 
+/// Opening braces in a file, at most: each may become a table, which takes a
+/// kilobyte.
+const MAX_BRACES: usize = 250_000;
+
 const ROOT_KEYS: &[&str] = &["version", "lists", "signature"];
 
 const SIGNATURE_KEYS: &[&str] = &[
@@ -45,7 +49,8 @@ pub(crate) fn parse(
     let mut reader = Reader::new(source);
     let document = read_toml(source, &mut reader);
     let mut problems = Vec::new();
-    let mut file = File { reader, lists: HashMap::new(), ids: HashMap::new() };
+    let mut file =
+        File { reader, lists: HashMap::new(), ids: HashMap::new(), expression_bytes: 0 };
     let signatures = file.root(document.get_ref(), read_list, &mut problems);
     problems.extend(file.reader.finish());
     if problems.is_empty() { Ok(signatures) } else { Err(problems) }
@@ -53,6 +58,11 @@ pub(crate) fn parse(
 
 fn read_toml<'s>(source: &'s Source, reader: &mut Reader<'s>) -> Spanned<DeTable<'s>> {
     let text = source.text();
+    if let Some(brace) = memchr::memchr_iter(b'{', text.as_bytes()).nth(MAX_BRACES) {
+        let message = format!("more than {MAX_BRACES} `{{`: split the file");
+        reader.syntax_error(brace..brace + 1, &message);
+        return Spanned::new(0..0, DeTable::new());
+    }
     let (document, errors) = if text.len() < ALL_SYNTAX_ERRORS_BELOW {
         DeTable::parse_recoverable(text)
     } else {
@@ -73,6 +83,8 @@ struct File<'s> {
     lists: HashMap<String, Option<Arc<HostList>>>,
     /// Ids seen and their lines.
     ids: HashMap<String, usize>,
+    /// Memory of the expressions seen.
+    expression_bytes: usize,
 }
 
 impl<'s> File<'s> {

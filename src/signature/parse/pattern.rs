@@ -21,6 +21,9 @@ const MAX_CONDITION_DEPTH: usize = 8;
 /// Bytes of one value, at most.
 const MAX_VALUE_BYTES: usize = 4 * 1024;
 
+/// Memory of all expressions of a file, at most.
+const MAX_EXPRESSION_BYTES: usize = 32 << 20;
+
 const PATTERN_KEYS: &[&str] = &[
     "exact", "prefix", "substring", "word", "suffix", "wildcard", "hosts", "path_prefix",
     "path_suffix", "regex", "json_string", "json_member", "port", "present",
@@ -153,7 +156,7 @@ impl<'s> File<'s> {
             Condition::Clause(clause) => clause
                 .fields
                 .iter()
-                .find(|field| !field.known_with_request(clause.direction))
+                .find(|field| !field.known_at_once(clause.direction))
                 .map(Field::name),
             Condition::All(inner) | Condition::Any(inner) => {
                 return inner.iter().all(|inner| self.check_negated(inner, span.clone()));
@@ -424,10 +427,25 @@ impl<'s> File<'s> {
     fn check_regexes(&mut self, values: &Values) -> Option<()> {
         let mut good = Some(());
         for value in &values.alternatives {
-            if let Err(problem) = regex::check(&value.text, values.ignore_case) {
-                let span = self.inside(value, problem.span);
-                self.reader.error("regex", span, problem.message);
-                good = None;
+            if self.expression_bytes > MAX_EXPRESSION_BYTES {
+                // Said once, for the value that went over.
+                return None;
+            }
+            match regex::check(&value.text, values.ignore_case) {
+                Ok(bytes) => self.expression_bytes += bytes,
+                Err(problem) => {
+                    let span = self.inside(value, problem.span);
+                    self.reader.error("regex", span, problem.message);
+                    good = None;
+                }
+            }
+            if self.expression_bytes > MAX_EXPRESSION_BYTES {
+                let message = format!(
+                    "the expressions of this file need more than {} MiB together",
+                    MAX_EXPRESSION_BYTES >> 20
+                );
+                self.reader.error("regex", value.span.clone(), message);
+                return None;
             }
         }
         good

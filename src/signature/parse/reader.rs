@@ -1,5 +1,6 @@
 //! Reads TOML values of expected types and notes what is not as expected.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use serde_spanned::Spanned;
@@ -13,12 +14,12 @@ use crate::signature::model::Field;
 pub(super) struct Reader<'s> {
     collector: Collector<'s>,
     /// Lines with syntax errors: what else is odd there follows from them.
-    broken_lines: Vec<usize>,
+    broken_lines: HashSet<usize>,
 }
 
 impl<'s> Reader<'s> {
     pub(super) fn new(source: &'s Source) -> Self {
-        Self { collector: Collector::new(source), broken_lines: Vec::new() }
+        Self { collector: Collector::new(source), broken_lines: HashSet::new() }
     }
 
     pub(super) fn finish(self) -> Vec<Diagnostic> {
@@ -35,7 +36,7 @@ impl<'s> Reader<'s> {
     }
 
     pub(super) fn syntax_error(&mut self, span: Range<usize>, message: &str) {
-        self.broken_lines.push(self.location(span.clone()).line);
+        self.broken_lines.insert(self.collector.source().line(span.start));
         self.collector.error("syntax", span, message);
     }
 
@@ -55,9 +56,8 @@ impl<'s> Reader<'s> {
         message: impl Into<String>,
         help: Option<String>,
     ) {
-        let follows = !self.broken_lines.is_empty()
-            && self.broken_lines.contains(&self.location(span.clone()).line);
-        if !follows {
+        let line = self.collector.source().line(span.start);
+        if !self.broken_lines.contains(&line) {
             self.collector.error_with_help(code, span, message, help);
         }
     }
@@ -78,6 +78,10 @@ impl<'s> Reader<'s> {
     pub(super) fn check_key(&mut self, key: &Spanned<DeString<'s>>, known: &[&str]) {
         let name: &str = key.get_ref();
         if known.contains(&name) {
+            return;
+        }
+        if self.collector.is_full() {
+            self.error("unknown-key", key.span(), "");
             return;
         }
         let help = suggestion(name, known.iter().copied())
