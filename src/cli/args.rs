@@ -7,15 +7,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Find Model Context Protocol (MCP) traffic, approved or not, on the wire.
 #[derive(Debug, Parser)]
 #[command(name = "mcpwatch", version, max_term_width = 100, propagate_version = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Replay captures and report the MCP traffic in them
     Scan(ScanArgs),
     /// Work on signature sets
@@ -36,94 +36,94 @@ pub enum Command {
 
 /// `mcpwatch scan`.
 #[derive(Debug, Args)]
-pub struct ScanArgs {
+pub(crate) struct ScanArgs {
     /// Captures (pcap or pcapng, also gzip- or zstd-compressed), directories of
     /// captures, or - for standard input
     #[arg(required = true, value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
+    pub(crate) paths: Vec<PathBuf>,
 
     /// Options shared with `sense`.
     #[command(flatten)]
-    pub detection: DetectionArgs,
+    pub(crate) detection: DetectionArgs,
 
     /// Show no progress bar
     #[arg(long)]
-    pub no_progress: bool,
+    pub(crate) no_progress: bool,
 
     /// Bound on memory, e.g. 512M or 2G
     #[arg(long, value_name = "SIZE", default_value = "2G", value_parser = parse_size)]
-    pub memcap: u64,
+    pub(crate) memcap: u64,
 }
 
 /// What to look for and where to write it.
 #[derive(Debug, Args)]
-pub struct DetectionArgs {
+pub(crate) struct DetectionArgs {
     /// Write findings to a file, format by its extension (.arrow, .arrows,
     /// .parquet, .jsonl, .csv); - is standard output. Repeatable
     #[arg(short, long, value_name = "PATH")]
-    pub output: Vec<PathBuf>,
+    pub(crate) output: Vec<PathBuf>,
 
     /// Format of the findings, whatever the extension
     #[arg(short, long, value_name = "FORMAT")]
-    pub format: Option<String>,
+    pub(crate) format: Option<String>,
 
     /// Write one row for every JSON-RPC message
     #[arg(long)]
-    pub messages: bool,
+    pub(crate) messages: bool,
 
     /// Leave out findings below this confidence
     #[arg(long, value_name = "LEVEL", default_value = "possible")]
-    pub min_confidence: Level,
+    pub(crate) min_confidence: Level,
 
     /// Exit with 1 if a finding reaches this confidence
     #[arg(long, value_name = "LEVEL")]
-    pub fail_on: Option<Level>,
+    pub(crate) fail_on: Option<Level>,
 
     /// Add the signatures of a file or folder. Repeatable
     #[arg(long, value_name = "PATH")]
-    pub signatures: Vec<PathBuf>,
+    pub(crate) signatures: Vec<PathBuf>,
 
     /// Do without the shipped signatures
     #[arg(long)]
-    pub no_builtin_signatures: bool,
+    pub(crate) no_builtin_signatures: bool,
 
     /// Classify servers by a governance policy
     #[arg(long, value_name = "FILE")]
-    pub policy: Option<PathBuf>,
+    pub(crate) policy: Option<PathBuf>,
 
     /// Look only at packets that match a BPF expression (needs the libpcap
     /// feature)
     #[arg(long, value_name = "BPF")]
-    pub filter: Option<String>,
+    pub(crate) filter: Option<String>,
 
     /// Worker threads [default: the number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub workers: Option<u16>,
+    pub(crate) workers: Option<u16>,
 
     /// Write all counters as JSON; - is standard output
     #[arg(long, value_name = "PATH")]
-    pub stats: Option<PathBuf>,
+    pub(crate) stats: Option<PathBuf>,
 
     /// Write session ids and excerpts as they were on the wire
     #[arg(long)]
-    pub show_secrets: bool,
+    pub(crate) show_secrets: bool,
 
     /// Name of this sensor, for the findings
     #[arg(long, value_name = "NAME")]
-    pub sensor: Option<String>,
+    pub(crate) sensor: Option<String>,
 
     /// Print no report, no progress and no warnings
     #[arg(short, long)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 
     /// When to colour the report
     #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorWhen,
+    pub(crate) color: ColorWhen,
 }
 
 /// A confidence, as typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Level {
+pub(crate) enum Level {
     /// One weak signal.
     Possible,
     /// A catalogued host, an MCP header, or two kinds of weak signal.
@@ -134,7 +134,7 @@ pub enum Level {
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ColorWhen {
+pub(crate) enum ColorWhen {
     /// On a terminal, unless NO_COLOR is set.
     Auto,
     /// Always.
@@ -145,15 +145,15 @@ pub enum ColorWhen {
 
 /// `mcpwatch schema`.
 #[derive(Debug, Args)]
-pub struct SchemaArgs {
+pub(crate) struct SchemaArgs {
     /// How to print it
     #[arg(long, value_enum, default_value = "md")]
-    pub format: SchemaFormat,
+    pub(crate) format: SchemaFormat,
 }
 
 /// How a schema is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SchemaFormat {
+pub(crate) enum SchemaFormat {
     /// An Arrow IPC stream without batches.
     Arrow,
     /// JSON.
@@ -164,23 +164,23 @@ pub enum SchemaFormat {
 
 /// `mcpwatch report`.
 #[derive(Debug, Args)]
-pub struct ReportArgs {
+pub(crate) struct ReportArgs {
     /// Findings files (.arrow, .arrows, .jsonl)
     #[arg(required = true, value_name = "FINDINGS")]
-    pub findings: Vec<PathBuf>,
+    pub(crate) findings: Vec<PathBuf>,
 
     /// How to print it
     #[arg(short, long, value_enum, default_value = "text")]
-    pub format: ReportFormat,
+    pub(crate) format: ReportFormat,
 
     /// When to colour the report
     #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorWhen,
+    pub(crate) color: ColorWhen,
 }
 
 /// How a report is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ReportFormat {
+pub(crate) enum ReportFormat {
     /// For a terminal.
     Text,
     /// Markdown.
@@ -191,7 +191,7 @@ pub enum ReportFormat {
 
 /// `mcpwatch signatures …`.
 #[derive(Debug, Subcommand)]
-pub enum SignaturesCommand {
+pub(crate) enum SignaturesCommand {
     /// List the signatures of a set
     List(SignatureSetArgs),
     /// Check that a set is valid
@@ -202,19 +202,19 @@ pub enum SignaturesCommand {
 
 /// Which set to work on.
 #[derive(Debug, Args)]
-pub struct SignatureSetArgs {
+pub(crate) struct SignatureSetArgs {
     /// Signature files or folders [default: the shipped set]
     #[arg(value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
+    pub(crate) paths: Vec<PathBuf>,
 
     /// How to print it
     #[arg(long, value_enum, default_value = "text")]
-    pub format: ListFormat,
+    pub(crate) format: ListFormat,
 }
 
 /// How a list is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ListFormat {
+pub(crate) enum ListFormat {
     /// A table.
     Text,
     /// JSON.

@@ -91,6 +91,7 @@ struct Head {
 pub(super) struct Bench<'a> {
     pub(super) matcher: &'a Matcher,
     pub(super) direction: Direction,
+    #[expect(clippy::vec_box, reason = "boxes go in and out of the pool as they are")]
     pub(super) documents: &'a mut Vec<Box<Document>>,
     pub(super) counters: &'a mut BodyCounters,
     pub(super) coding: &'a mut CodingCounters,

@@ -69,7 +69,9 @@ pub(crate) struct FlowState {
 pub(crate) struct Observer {
     pub(super) matcher: Arc<Matcher>,
     pub(super) limits: ObserverLimits,
+    #[expect(clippy::vec_box, reason = "boxes go in and out of the pool as they are")]
     pub(super) pool: Vec<Box<Watched>>,
+    #[expect(clippy::vec_box, reason = "boxes go in and out of the pool as they are")]
     pub(super) documents: Vec<Box<Document>>,
     pub(super) scratch: Scratch,
     pub(super) counters: ObserverCounters,

@@ -60,7 +60,7 @@ pub(super) fn text(text: &str) -> String {
 
 /// A path without the segments that are secrets (some servers put a key there).
 pub(super) fn path(path: &str) -> String {
-    path.split('/').map(|segment| text(segment)).collect::<Vec<_>>().join("/")
+    path.split('/').map(text).collect::<Vec<_>>().join("/")
 }
 
 /// A short digest that stands for `secret`: equal secrets have equal digests.

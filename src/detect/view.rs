@@ -29,6 +29,7 @@ const MAX_TEXT: usize = 1024;
 pub(super) struct View {
     /// Set once the flow had something to report.
     pub(super) facts: Option<Arc<FlowFacts>>,
+    #[expect(clippy::vec_box, reason = "boxes go in and out of the pool as they are")]
     pub(super) exchanges: Vec<Box<Watched>>,
     /// The exchange that turned the connection to WebSocket, and the messages
     /// being read.
@@ -410,11 +411,11 @@ impl ConnectionSink for FlowSink<'_> {
 
 /// The messages that a step over a raw stream gave.
 #[derive(Default)]
-struct Gathered(Vec<Box<MessageFacts>>);
+struct Gathered(Vec<MessageFacts>);
 
 impl MessageSink for Gathered {
     fn on_message(&mut self, message: &Message) {
-        self.0.extend(facts::of(message).map(Box::new));
+        self.0.extend(facts::of(message));
     }
 }
 
@@ -428,7 +429,7 @@ impl FlowSink<'_> {
                 exchange: None,
                 direction,
                 carrier: Carrier::Raw,
-                message,
+                message: Box::new(message),
                 signals: Vec::new(),
             });
         }

@@ -256,9 +256,8 @@ impl FieldBuilder {
         budget: &Budget,
         notes: &mut Vec<Diagnostic>,
     ) -> Result<FieldMatcher, Diagnostic> {
-        let signature = |pattern: usize| {
-            self.origins.get(pattern).and_then(|&origin| signatures.get(origin))
-        };
+        let signature =
+            |pattern: usize| self.origins.get(pattern).and_then(|&origin| signatures.get(origin));
         let built = self.automaton(budget);
         let Built { automaton, slow } = built.map_err(|error| match error {
             TooLarge::Expression(pattern) => {
@@ -268,7 +267,8 @@ impl FieldBuilder {
                 about(Severity::Error, "automaton-size", message, signature(pattern))
             }
             TooLarge::Sequences => {
-                let message = format!("the patterns of `{field}` are over the size budget together");
+                let message =
+                    format!("the patterns of `{field}` are over the size budget together");
                 Diagnostic::new(Severity::Error, "automaton-size", message)
             }
             TooLarge::Expressions => {

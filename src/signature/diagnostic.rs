@@ -160,7 +160,6 @@ impl Source {
         &self.text
     }
 
-
     /// The line of a byte, from 1.
     pub(crate) fn line(&self, at: usize) -> usize {
         self.line_starts.partition_point(|&line| line <= at).max(1)
@@ -254,9 +253,8 @@ impl<'s> Collector<'s> {
 
     /// The problems in the order of the file.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
-        self.found.sort_by_key(|found| {
-            found.location.as_ref().map_or(0, |location| location.span.start)
-        });
+        self.found
+            .sort_by_key(|found| found.location.as_ref().map_or(0, |location| location.span.start));
         if self.omitted > 0 {
             let message = format!("{} more problems in {}", self.omitted, self.source.path);
             self.found.push(Diagnostic::new(Severity::Note, "more", message));

@@ -47,17 +47,11 @@ impl SignatureSet {
 }
 
 /// The ways in which an example is run.
-fn runs<'e>(
-    signature: &'e Signature,
-    example: &'e Example,
-) -> impl Iterator<Item = Run<'e>> + 'e {
+fn runs<'e>(signature: &'e Signature, example: &'e Example) -> impl Iterator<Item = Run<'e>> + 'e {
     let plain = example.values.iter().any(|(field, _)| field.is_none());
     // A plain string is tried in each field of the signature.
-    let fields: Vec<_> = if plain {
-        signature.clause.fields.iter().map(Some).collect()
-    } else {
-        vec![None]
-    };
+    let fields: Vec<_> =
+        if plain { signature.clause.fields.iter().map(Some).collect() } else { vec![None] };
     fields.into_iter().flat_map(move |field| {
         [false, true].map(|bytewise| {
             let values = example.values.iter().filter_map(|(own, text)| {

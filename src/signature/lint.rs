@@ -6,8 +6,8 @@ use regex_syntax::hir::{Hir, HirKind};
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::model::{FieldClass, Pattern, Signature, Strength, Values};
-use super::set::SignatureSet;
 use super::regex;
+use super::set::SignatureSet;
 
 /// Shorter literals than this are found everywhere in a body.
 const MIN_LITERAL: usize = 4;

@@ -88,7 +88,9 @@ fn entry(
     Some(HostEntry {
         host: name.into(),
         below,
-        path: path.map(|path| path.trim_end_matches('/').into()).filter(|path: &Box<str>| !path.is_empty()),
+        path: path
+            .map(|path| path.trim_end_matches('/').into())
+            .filter(|path: &Box<str>| !path.is_empty()),
         vendor: vendor.map(Into::into),
         resource: resource.map(Into::into),
         line: number,
@@ -145,7 +147,8 @@ mod tests {
 
     #[test]
     fn every_bad_entry_is_reported_where_it_is() {
-        let found = read("ok.example\n ex ample.com\na..b\nx.example\tmcp\n*\nmünchen.example\n\t/x\n");
+        let found =
+            read("ok.example\n ex ample.com\na..b\nx.example\tmcp\n*\nmünchen.example\n\t/x\n");
         let places: Vec<_> = found
             .unwrap_err()
             .iter()

@@ -208,13 +208,7 @@ impl Matcher {
         self.names.len()
     }
 
-    fn name_and_path(
-        &self,
-        field: NameField,
-        name: &[u8],
-        path: Option<&[u8]>,
-        hits: &mut HitSet,
-    ) {
+    fn name_and_path(&self, field: NameField, name: &[u8], path: Option<&[u8]>, hits: &mut HitSet) {
         let Some(name) = Name::new(name) else { return };
         if !self.names.is_empty() {
             self.names.each(name.as_bytes(), path, &mut |rule| {

@@ -51,8 +51,8 @@ impl SignatureSet {
     /// Reads a set from text; `path` is what diagnostics call it. Lists are
     /// looked up among the shipped ones.
     pub fn parse(path: &str, text: &str) -> Result<Self, Report> {
-        let source = Source::new(path, text.as_bytes().to_vec())
-            .map_err(|problem| Report(vec![problem]))?;
+        let source =
+            Source::new(path, text.as_bytes().to_vec()).map_err(|problem| Report(vec![problem]))?;
         Self::read(&source, &mut builtin_list)
     }
 

@@ -114,8 +114,8 @@ impl FieldAutomaton {
             built.add(&json, View::Json, budget.sequences).map_err(|_| TooLarge::Sequences)?;
         }
         // One expression alone is tried below.
-        let together = raw.expressions() <= MAX_EXPRESSIONS
-            && (raw.has_sequences() || raw.expressions() > 1);
+        let together =
+            raw.expressions() <= MAX_EXPRESSIONS && (raw.has_sequences() || raw.expressions() > 1);
         if raw.is_empty() || together && built.add(&raw, View::Raw, budget.expressions).is_ok() {
             return Ok(built);
         }
@@ -246,11 +246,7 @@ impl Built {
     }
 
     /// Halves the expressions until each part fits.
-    fn add_split(
-        &mut self,
-        expressions: Expressions,
-        budget: &Budget,
-    ) -> Result<(), TooLarge> {
+    fn add_split(&mut self, expressions: Expressions, budget: &Budget) -> Result<(), TooLarge> {
         let room = MAX_DFAS - self.automaton.dfas.len();
         match expressions.len() {
             0 => return Ok(()),
@@ -277,10 +273,7 @@ impl Built {
         self.add_split(second, budget)
     }
 
-    fn add_slow(
-        &mut self,
-        expressions: Expressions,
-    ) -> Result<(), TooLarge> {
+    fn add_slow(&mut self, expressions: Expressions) -> Result<(), TooLarge> {
         for (pattern, nfa) in expressions {
             match self.automaton.threads.add(pattern, &nfa) {
                 Ok(()) => self.slow.push(pattern),

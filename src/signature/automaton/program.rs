@@ -327,7 +327,11 @@ impl Assembly {
                 State::Dense(dense) => {
                     let transitions = (0..=u8::MAX)
                         .filter_map(|byte| dense.matches_byte(byte).map(|next| (byte, next)))
-                        .map(|(byte, next)| Transition { start: byte, end: byte, next: entry(next) })
+                        .map(|(byte, next)| Transition {
+                            start: byte,
+                            end: byte,
+                            next: entry(next),
+                        })
                         .collect();
                     vec![self.builder.add_sparse(transitions)?]
                 }

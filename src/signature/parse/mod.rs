@@ -14,9 +14,7 @@ use toml::de::{DeTable, DeValue};
 use self::reader::Reader;
 use super::diagnostic::{Diagnostic, Source};
 use super::lists::{self, HostList};
-use super::model::{
-    EvidenceKind, Example, Field, Origin, Revision, Signature, Strength,
-};
+use super::model::{EvidenceKind, Example, Field, Origin, Revision, Signature, Strength};
 
 /// The version of the signature language this program understands.
 pub const LANGUAGE_VERSION: i64 = 1;
@@ -32,10 +30,34 @@ const MAX_BRACES: usize = 250_000;
 const ROOT_KEYS: &[&str] = &["version", "lists", "signature"];
 
 const SIGNATURE_KEYS: &[&str] = &[
-    "id", "title", "field", "fields", "direction", "exact", "prefix", "substring", "word",
-    "suffix", "wildcard", "hosts", "path_prefix", "path_suffix", "regex", "json_string",
-    "json_member", "port", "present", "ignore_case", "when", "strength", "kind", "tags",
-    "references", "since", "until", "examples",
+    "id",
+    "title",
+    "field",
+    "fields",
+    "direction",
+    "exact",
+    "prefix",
+    "substring",
+    "word",
+    "suffix",
+    "wildcard",
+    "hosts",
+    "path_prefix",
+    "path_suffix",
+    "regex",
+    "json_string",
+    "json_member",
+    "port",
+    "present",
+    "ignore_case",
+    "when",
+    "strength",
+    "kind",
+    "tags",
+    "references",
+    "since",
+    "until",
+    "examples",
 ];
 
 /// Reads files that a set names. The argument is the name as written.
@@ -49,8 +71,7 @@ pub(crate) fn parse(
     let mut reader = Reader::new(source);
     let document = read_toml(source, &mut reader);
     let mut problems = Vec::new();
-    let mut file =
-        File { reader, lists: HashMap::new(), ids: HashMap::new(), expression_bytes: 0 };
+    let mut file = File { reader, lists: HashMap::new(), ids: HashMap::new(), expression_bytes: 0 };
     let signatures = file.root(document.get_ref(), read_list, &mut problems);
     problems.extend(file.reader.finish());
     if problems.is_empty() { Ok(signatures) } else { Err(problems) }

@@ -25,14 +25,44 @@ const MAX_VALUE_BYTES: usize = 4 * 1024;
 const MAX_EXPRESSION_BYTES: usize = 32 << 20;
 
 const PATTERN_KEYS: &[&str] = &[
-    "exact", "prefix", "substring", "word", "suffix", "wildcard", "hosts", "path_prefix",
-    "path_suffix", "regex", "json_string", "json_member", "port", "present",
+    "exact",
+    "prefix",
+    "substring",
+    "word",
+    "suffix",
+    "wildcard",
+    "hosts",
+    "path_prefix",
+    "path_suffix",
+    "regex",
+    "json_string",
+    "json_member",
+    "port",
+    "present",
 ];
 
 const CLAUSE_KEYS: &[&str] = &[
-    "field", "fields", "direction", "ignore_case", "exact", "prefix", "substring", "word",
-    "suffix", "wildcard", "hosts", "path_prefix", "path_suffix", "regex", "json_string",
-    "json_member", "port", "present", "all", "any", "not",
+    "field",
+    "fields",
+    "direction",
+    "ignore_case",
+    "exact",
+    "prefix",
+    "substring",
+    "word",
+    "suffix",
+    "wildcard",
+    "hosts",
+    "path_prefix",
+    "path_suffix",
+    "regex",
+    "json_string",
+    "json_member",
+    "port",
+    "present",
+    "all",
+    "any",
+    "not",
 ];
 
 impl<'s> File<'s> {
@@ -55,10 +85,8 @@ impl<'s> File<'s> {
             Some(value) => self.reader.boolean(value)?,
             None => false,
         };
-        let mut found = PATTERN_KEYS
-            .iter()
-            .filter_map(|key| table.get_key_value(*key))
-            .collect::<Vec<_>>();
+        let mut found =
+            PATTERN_KEYS.iter().filter_map(|key| table.get_key_value(*key)).collect::<Vec<_>>();
         found.sort_by_key(|(key, _)| key.span().start);
         let Some(&(key, value)) = found.first() else {
             let message = format!("no pattern: one of {}", PATTERN_KEYS.join(", "));
@@ -130,17 +158,12 @@ impl<'s> File<'s> {
             "any" => self.conditions(value, depth).map(Condition::Any),
             _ => {
                 let inner = self.condition(value, depth + 1)?;
-                self.check_negated(&inner, value.span())
-                    .then(|| Condition::Not(Box::new(inner)))
+                self.check_negated(&inner, value.span()).then(|| Condition::Not(Box::new(inner)))
             }
         }
     }
 
-    fn conditions(
-        &mut self,
-        value: &Spanned<DeValue<'s>>,
-        depth: usize,
-    ) -> Option<Vec<Condition>> {
+    fn conditions(&mut self, value: &Spanned<DeValue<'s>>, depth: usize) -> Option<Vec<Condition>> {
         let items = self.reader.array(value)?;
         if items.is_empty() {
             self.reader.error("condition", value.span(), "an empty list of conditions");
@@ -315,11 +338,7 @@ impl<'s> File<'s> {
         Some(Pattern::Port(ports))
     }
 
-    fn json_member(
-        &mut self,
-        value: &Spanned<DeValue<'s>>,
-        ignore_case: bool,
-    ) -> Option<Pattern> {
+    fn json_member(&mut self, value: &Spanned<DeValue<'s>>, ignore_case: bool) -> Option<Pattern> {
         const KEYS: &[&str] = &["key", "key_prefix", "value", "value_prefix", "fold_key"];
         let table = self.reader.table(value)?;
         for key in table.keys() {
@@ -392,7 +411,8 @@ impl<'s> File<'s> {
         let mut good = true;
         for value in &mut values.alternatives {
             // Stars are checked as if they were letters.
-            let plain = if wildcard { value.text.replace('*', "x") } else { value.text.to_string() };
+            let plain =
+                if wildcard { value.text.replace('*', "x") } else { value.text.to_string() };
             let problem = match check_host(&plain) {
                 Ok(_) if wildcard && !value.text.contains('*') => Some("has no `*`: use `exact`"),
                 Ok(_) if value.text.contains("**") => Some("has two `*` side by side"),
