@@ -91,6 +91,11 @@ pub(crate) struct DetectionArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
 
+    /// Decrypt TLS with the secrets of an NSS key log (SSLKEYLOGFILE).
+    /// Repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keylog: Vec<PathBuf>,
+
     /// Look only at packets that match a BPF expression (needs the libpcap
     /// feature)
     #[arg(long, value_name = "BPF")]

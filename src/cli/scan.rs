@@ -1,7 +1,7 @@
 //! `mcpwatch scan`: captures in, findings out.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -17,6 +17,7 @@ use crate::findings::{Confidence, Destination, FindingSink, Row};
 use crate::policy::Policy;
 use crate::report::{Inventory, terminal};
 use crate::signature::SignatureSet;
+use crate::stream::tls::{KeyLogReader, KeyStore};
 
 /// Set when the user asks to stop.
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -47,6 +48,7 @@ impl<'a> Scan<'a> {
             Some(path) => Policy::load(path).map_err(|error| error.to_string())?,
             None => Policy::default(),
         };
+        let keys = keys(&detection.keylog)?;
         let filter = match &detection.filter {
             Some(text) => Some(FrameFilter::compile(text).map_err(|error| error.to_string())?),
             None => None,
@@ -61,6 +63,7 @@ impl<'a> Scan<'a> {
         };
         let engine = Engine::builder()
             .signatures(signatures)
+            .keys(keys)
             .policy(policy)
             .findings(findings)
             .limits(Limits::for_memory(args.memcap, workers(detection)))
@@ -135,6 +138,19 @@ fn signatures(args: &DetectionArgs) -> Result<SignatureSet, String> {
     let added = SignatureSet::load(&args.signatures).map_err(|report| report.to_string())?;
     set.merge(added).map_err(|report| report.to_string())?;
     Ok(set)
+}
+
+/// Reads key logs. An error names file and line, never what stands there.
+fn keys(paths: &[PathBuf]) -> Result<KeyStore, String> {
+    let mut keys = KeyStore::new();
+    let mut problems = Vec::new();
+    for path in paths {
+        let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let part = KeyLogReader::whole(&text);
+        problems.extend(part.errors().iter().map(|error| format!("{}: {error}", path.display())));
+        keys = keys.extended(part);
+    }
+    if problems.is_empty() { Ok(keys) } else { Err(problems.join("\nmcpwatch: ")) }
 }
 
 fn workers(args: &DetectionArgs) -> NonZeroUsize {

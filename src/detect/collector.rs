@@ -334,7 +334,7 @@ impl Collector {
             entry.conversation = conversation;
         }
         if let Some(state) = conversation.and_then(|c| self.conversations.get_mut(&c)) {
-            state.http.status = Some(status);
+            state.http.status = (status > 0).then_some(status);
             state.progress.refused |= status >= 400 && !state.progress.answered;
         }
         if let (Some(refused), 400..) = (conversation, status) {
@@ -965,7 +965,8 @@ fn request_columns(request: &RequestFacts) -> HttpColumns {
 
 fn exchange_columns(exchange: &Exchange) -> HttpColumns {
     let mut columns = exchange.request.as_deref().map(request_columns).unwrap_or_default();
-    columns.status = exchange.response.as_deref().map(|response| response.status);
+    let status = exchange.response.as_deref().map(|response| response.status);
+    columns.status = status.filter(|status| *status > 0);
     columns
 }
 

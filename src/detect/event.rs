@@ -135,6 +135,7 @@ pub(crate) struct RequestFacts {
 /// What is kept of a response's head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ResponseFacts {
+    /// 0 where it was lost.
     pub(crate) status: u16,
     pub(crate) session: Option<String>,
     /// Carries validators (`ETag`, `Last-Modified`), as downloads do.

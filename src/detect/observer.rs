@@ -14,6 +14,7 @@ use crate::engine::Statistics;
 use crate::flow::{CloseReason, FlowHandler, FlowInfo};
 use crate::signature::Matcher;
 use crate::stream::coding::{CodingCounters, CodingLimits};
+use crate::stream::tls::KeyStore;
 use crate::stream::{Connection, Direction, StreamCounters, StreamLimits};
 
 /// Buffers of each kind kept for reuse.
@@ -68,6 +69,7 @@ pub(crate) struct FlowState {
 #[derive(Debug)]
 pub(crate) struct Observer {
     pub(super) matcher: Arc<Matcher>,
+    pub(super) keys: Arc<KeyStore>,
     pub(super) limits: ObserverLimits,
     #[expect(clippy::vec_box, reason = "boxes go in and out of the pool as they are")]
     pub(super) pool: Vec<Box<Watched>>,
@@ -91,9 +93,10 @@ pub(super) struct Scratch {
 }
 
 impl Observer {
-    pub(crate) fn new(matcher: Arc<Matcher>, limits: ObserverLimits) -> Self {
+    pub(crate) fn new(matcher: Arc<Matcher>, keys: Arc<KeyStore>, limits: ObserverLimits) -> Self {
         Self {
             matcher,
+            keys,
             limits,
             pool: Vec::with_capacity(POOL),
             documents: Vec::with_capacity(POOL),
@@ -115,6 +118,11 @@ impl Observer {
         self.ordinal = ordinal;
         self.phase = phase;
         self.sequence = 0;
+    }
+
+    /// From here on these keys are there.
+    pub(crate) fn set_keys(&mut self, keys: Arc<KeyStore>) {
+        self.keys = keys;
     }
 
     pub(crate) fn has_events(&self) -> bool {

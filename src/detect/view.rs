@@ -4,16 +4,20 @@
 use std::sync::Arc;
 
 use super::body::{Bench, Body, Document, Found};
-use super::event::{Carrier, FlowFacts, MessageFacts, Observation, RequestFacts, ResponseFacts};
+use super::event::{
+    Carrier, FlowFacts, MessageFacts, Observation, RequestFacts, ResponseFacts, TlsFacts,
+};
 use super::facts;
 use super::identity::identify;
 use super::observer::Observer;
 use crate::flow::FlowInfo;
 use crate::mcp::{self, Message, MessageSink, RawStream, Session};
-use crate::signature::{HitSet, RequestFields, SignatureIndex, SignatureIndexSet};
+use crate::signature::{HitSet, NameField, RequestFields, SignatureIndex, SignatureIndexSet};
 use crate::stream::coding::Decoder;
+use crate::stream::http2::Http2Sink;
+use crate::stream::tls::{KeyStore, TlsInfo, TlsNews};
 use crate::stream::uri::{self, Target};
-use crate::stream::websocket::{MessageKind, WebSocketSink};
+use crate::stream::websocket::{MessageKind, WebSocket, WebSocketSink};
 use crate::stream::{
     ConnectionSink, Direction, ExchangeId, ExchangeSink, HeadFlags, Header, Interest, RequestHead,
     ResponseHead, StreamCounters, find_header,
@@ -31,10 +35,24 @@ pub(super) struct View {
     pub(super) facts: Option<Arc<FlowFacts>>,
     #[expect(clippy::vec_box, reason = "boxes go in and out of the pool as they are")]
     pub(super) exchanges: Vec<Box<Watched>>,
-    /// The exchange that turned the connection to WebSocket, and the messages
-    /// being read.
-    websocket: Option<(ExchangeId, [Option<Box<Document>>; 2])>,
+    /// What TLS said of itself, and whether the collector does not know it yet.
+    tls: Option<Box<TlsFacts>>,
+    pub(super) tls_news: bool,
+    websockets: Vec<Channel>,
+    /// The exchange whose WebSocket messages are being read.
+    websocket: Option<ExchangeId>,
     raw: Option<Box<[RawStream; 2]>>,
+}
+
+/// An exchange that became a WebSocket.
+#[derive(Debug)]
+struct Channel {
+    exchange: ExchangeId,
+    /// Its parser, where it is a stream of HTTP/2: over HTTP/1 the connection
+    /// as a whole became one, and is parsed below.
+    parser: Option<Box<WebSocket>>,
+    /// The messages being read.
+    documents: [Option<Box<Document>>; 2],
 }
 
 /// An exchange that is watched; its buffers are used again.
@@ -74,8 +92,19 @@ pub(super) struct FlowSink<'a> {
 }
 
 impl FlowSink<'_> {
+    /// Reports an observation, after what TLS said of the connection.
     fn report(&mut self, what: Observation) {
+        if self.view.tls_news {
+            self.report_tls(Vec::new());
+        }
         self.observer.report(self.flow, self.view, what);
+    }
+
+    fn report_tls(&mut self, signals: Vec<SignatureIndex>) {
+        let Some(facts) = self.view.tls.clone() else { return };
+        self.view.tls_news = false;
+        self.observer.counters.signals += signals.len() as u64;
+        self.observer.report(self.flow, self.view, Observation::Tls { facts, signals });
     }
 
     /// Takes an exchange out of the view, to work on it and the observer.
@@ -245,7 +274,7 @@ impl FlowSink<'_> {
         RequestFacts {
             version: head.version,
             method: text(head.method),
-            scheme: head.scheme.map(|scheme| text(scheme).to_ascii_lowercase()),
+            scheme: self.scheme(head),
             authority: head.authority.map(|authority| text(authority).to_ascii_lowercase()),
             path: text(&self.observer.scratch.path),
             user_agent: header("user-agent"),
@@ -255,6 +284,18 @@ impl FlowSink<'_> {
             mcp_method: header(mcp::headers::METHOD),
             identity: identify(head.headers, &query),
             websocket,
+        }
+    }
+}
+
+impl FlowSink<'_> {
+    /// The scheme that was sent, else the one that the connection implies. What
+    /// a proxy is asked for is said by the target alone.
+    fn scheme(&self, head: &RequestHead<'_>) -> Option<String> {
+        match head.scheme {
+            Some(scheme) => Some(text(scheme).to_ascii_lowercase()),
+            None if self.view.tls.is_some() => Some("https".to_owned()),
+            None => Some("http".to_owned()),
         }
     }
 }
@@ -290,6 +331,8 @@ impl ExchangeSink for FlowSink<'_> {
         let facts = response_facts(head);
         let telling = facts.session.is_some();
         watched.response = Some(Box::new(facts));
+        // HTTP/1 may have answered with 101 what HTTP/2 now answers.
+        watched.response_reported = false;
         let signals = self.observer.matcher.signals(&watched.hits);
         let news = signals.into_iter().any(|signal| !watched.signalled.contains(signal));
         if news || telling || watched.reported {
@@ -300,6 +343,9 @@ impl ExchangeSink for FlowSink<'_> {
     }
 
     fn body(&mut self, id: ExchangeId, direction: Direction, data: &[u8]) -> Interest {
+        if self.websocket_step(id, |parser, sink| parser.feed(direction, data, sink)) {
+            return Interest::Wanted;
+        }
         let Some(mut watched) = self.take(id) else { return Interest::Skip };
         let mut interest = Interest::Skip;
         self.body_step(&mut watched, direction, |body, bench, found| {
@@ -309,7 +355,10 @@ impl ExchangeSink for FlowSink<'_> {
         interest
     }
 
-    fn body_gap(&mut self, id: ExchangeId, direction: Direction, _len: u64) {
+    fn body_gap(&mut self, id: ExchangeId, direction: Direction, len: u64) {
+        if self.websocket_step(id, |parser, sink| parser.gap(direction, len, sink)) {
+            return;
+        }
         let Some(mut watched) = self.take(id) else { return };
         self.body_step(&mut watched, direction, |body, bench, found| body.gap(bench, found));
         self.put(watched);
@@ -324,6 +373,7 @@ impl ExchangeSink for FlowSink<'_> {
     }
 
     fn exchange_end(&mut self, id: ExchangeId) {
+        self.close_channel(id);
         if let Some(watched) = self.take(id) {
             self.close(watched);
         }
@@ -339,13 +389,65 @@ fn response_facts(head: &ResponseHead<'_>) -> ResponseFacts {
     }
 }
 
+impl Http2Sink for FlowSink<'_> {
+    fn extended_connect(&mut self, id: ExchangeId, protocol: &[u8]) {
+        if protocol.eq_ignore_ascii_case(b"websocket") {
+            let limits = self.observer.limits.stream.websocket;
+            let parser = WebSocket::new(&[], true, limits);
+            self.open_channel(id, Some(Box::new(parser)));
+        }
+    }
+}
+
+impl FlowSink<'_> {
+    fn open_channel(&mut self, exchange: ExchangeId, parser: Option<Box<WebSocket>>) {
+        if self.view.websockets.len() < MAX_EXCHANGES {
+            self.view.websockets.push(Channel { exchange, parser, documents: [None, None] });
+        }
+    }
+
+    /// The channel whose messages are being read.
+    fn channel(&mut self) -> Option<&mut Channel> {
+        let exchange = self.view.websocket?;
+        self.view.websockets.iter_mut().find(|channel| channel.exchange == exchange)
+    }
+
+    /// Bytes of an exchange that became a WebSocket inside HTTP/2; false if it
+    /// did not.
+    fn websocket_step(
+        &mut self,
+        exchange: ExchangeId,
+        step: impl FnOnce(&mut WebSocket, &mut Self),
+    ) -> bool {
+        let mut channels = self.view.websockets.iter_mut();
+        let Some(channel) = channels.find(|channel| channel.exchange == exchange) else {
+            return false;
+        };
+        let Some(mut parser) = channel.parser.take() else { return false };
+        self.view.websocket = Some(exchange);
+        step(&mut parser, self);
+        if let Some(channel) = self.channel() {
+            channel.parser = Some(parser);
+        }
+        true
+    }
+
+    fn close_channel(&mut self, exchange: ExchangeId) {
+        self.websocket_step(exchange, |parser, sink| {
+            parser.close(sink);
+            sink.observer.stream.websocket.merge(parser.counters());
+        });
+        self.view.websockets.retain(|channel| channel.exchange != exchange);
+    }
+}
+
 impl WebSocketSink for FlowSink<'_> {
     fn message_data(&mut self, direction: Direction, _: MessageKind, data: &[u8]) -> Interest {
-        let Some((_, documents)) = &mut self.view.websocket else { return Interest::Skip };
-        let matcher = &self.observer.matcher;
-        let document =
-            documents[direction.index()].get_or_insert_with(|| Document::new(matcher, direction));
-        document.feed(data, matcher);
+        let matcher = Arc::clone(&self.observer.matcher);
+        let Some(channel) = self.channel() else { return Interest::Skip };
+        let document = channel.documents[direction.index()]
+            .get_or_insert_with(|| Document::new(&matcher, direction));
+        document.feed(data, &matcher);
         Interest::Wanted
     }
 
@@ -354,17 +456,17 @@ impl WebSocketSink for FlowSink<'_> {
     }
 
     fn message_end(&mut self, direction: Direction, _: MessageKind, complete: bool) {
-        let Some((exchange, documents)) = &mut self.view.websocket else { return };
         self.observer.counters.websocket_messages += 1;
-        let exchange = *exchange;
-        let Some(mut document) = documents[direction.index()].take() else { return };
+        let Some(channel) = self.channel() else { return };
+        let exchange = channel.exchange;
+        let Some(mut document) = channel.documents[direction.index()].take() else { return };
         let Some(mut watched) = self.take(exchange) else { return };
         self.body_step(&mut watched, direction, |_, bench, found| {
             document.end(complete, Carrier::WebSocket, bench, found);
         });
         self.put(watched);
-        if let Some((_, documents)) = &mut self.view.websocket {
-            documents[direction.index()] = Some(document);
+        if let Some(channel) = self.channel() {
+            channel.documents[direction.index()] = Some(document);
         }
     }
 
@@ -376,6 +478,33 @@ impl ConnectionSink for FlowSink<'_> {
         self.flow.is_midstream()
     }
 
+    fn keys(&mut self) -> Arc<KeyStore> {
+        Arc::clone(&self.observer.keys)
+    }
+
+    fn tls(&mut self, news: TlsNews, info: &TlsInfo) {
+        let facts = TlsFacts {
+            sni: info.sni.clone(),
+            version: info.version.or(info.version_offered).map(|v| v.as_str().to_owned()),
+            alpn: info.alpn.clone().or_else(|| info.alpn_offered.first().cloned()),
+            ja4: info.ja4.clone(),
+            decrypted: info.decrypted,
+        };
+        self.view.tls = Some(Box::new(facts));
+        self.view.tls_news = true;
+        let mut signals = Vec::new();
+        if let (TlsNews::ClientHello, Some(sni)) = (news, &info.sni) {
+            let mut hits = HitSet::new();
+            self.observer.matcher.name(NameField::TlsSni, sni.as_bytes(), &mut hits);
+            self.observer.matcher.server_port(self.flow.server_port(), &mut hits);
+            signals.extend(self.observer.matcher.signals(&hits));
+        }
+        // Further news matter only where the flow is spoken of.
+        if !signals.is_empty() || self.view.facts.is_some() {
+            self.report_tls(signals);
+        }
+    }
+
     fn reverse(&mut self) -> bool {
         let reversed = self.flow.reverse();
         self.observer.counters.reversed += u64::from(reversed);
@@ -383,7 +512,8 @@ impl ConnectionSink for FlowSink<'_> {
     }
 
     fn websocket(&mut self, exchange: ExchangeId) {
-        self.view.websocket = Some((exchange, [None, None]));
+        self.open_channel(exchange, None);
+        self.view.websocket = Some(exchange);
     }
 
     fn raw_data(&mut self, direction: Direction, data: &[u8]) {

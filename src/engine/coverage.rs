@@ -59,10 +59,22 @@ pub fn coverage(statistics: &Statistics, damaged: u64) -> Coverage {
             "not followed",
         ),
         (
-            stream.connection.unknown,
-            "connections in another protocol, or encrypted",
-            "not followed",
+            stream.tls.keys_missing,
+            "TLS connections without keys",
+            "only the handshake was seen; give their secrets with --keylog",
         ),
+        (stream.tls.keys_wrong, "directions of TLS that their keys did not open", "wrong keys"),
+        (
+            stream.tls.suites_unsupported,
+            "TLS connections in an unsupported cipher suite",
+            "keys are there, but not opened",
+        ),
+        (
+            stream.http2.hpack_unknown,
+            "HTTP/2 header fields lost with earlier packets",
+            "they refer to a table that was not seen",
+        ),
+        (stream.connection.unknown, "connections in another protocol", "not followed"),
         (
             collector.conversations_evicted,
             "conversations summed up early",

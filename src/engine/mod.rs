@@ -39,7 +39,7 @@ use self::clock::Clock;
 pub use self::coverage::coverage;
 use self::shard::Shard;
 pub use self::statistics::{EngineCounters, Statistics};
-use crate::capture::{Block, Fill, Frame};
+use crate::capture::{Block, Fill, Frame, Secrets, SecretsKind};
 use crate::decode::{DecodeLimits, Decoder};
 use crate::detect::{
     Collector, CollectorLimits, FindingOptions, Observer, ObserverLimits, RowWriter,
@@ -48,6 +48,7 @@ use crate::findings::FindingSink;
 use crate::flow::{FlowHasher, FlowLimits};
 use crate::policy::Policy;
 use crate::signature::{Diagnostic, Matcher, Report, SignatureSet};
+use crate::stream::tls::{KeyLogReader, KeyStore};
 
 /// Bounds of the engine's memory and work.
 #[derive(Clone, Debug, Default)]
@@ -93,6 +94,7 @@ pub trait BlockSource: Send {
 pub struct Engine {
     signatures: Arc<SignatureSet>,
     matcher: Arc<Matcher>,
+    keys: Arc<KeyStore>,
     hasher: FlowHasher,
     warnings: Vec<Diagnostic>,
     policy: Policy,
@@ -106,6 +108,7 @@ impl Engine {
     pub fn builder() -> EngineBuilder {
         EngineBuilder {
             signatures: None,
+            keys: KeyStore::new(),
             policy: Policy::default(),
             findings: FindingOptions::default(),
             limits: Limits::default(),
@@ -115,6 +118,7 @@ impl Engine {
     /// A worker that runs frames to findings on the calling thread.
     pub fn worker(&self) -> Worker {
         Worker {
+            keys: Arc::clone(&self.keys),
             hasher: self.hasher.clone(),
             decoder: self.decoder(),
             clock: Clock::default(),
@@ -138,6 +142,9 @@ impl Engine {
         let mut worker = self.worker();
         let mut block = Block::new();
         while source.fill(&mut block) == Fill::Block {
+            for secrets in block.secrets() {
+                worker.on_secrets(secrets);
+            }
             for frame in block.frames() {
                 if source.accepts(&frame) {
                     worker.on_frame(&frame, sink);
@@ -161,7 +168,7 @@ impl Engine {
         Shard::new(
             self.limits.flow.clone(),
             self.hasher.clone(),
-            Observer::new(Arc::clone(&self.matcher), self.limits.observer),
+            Observer::new(Arc::clone(&self.matcher), Arc::clone(&self.keys), self.limits.observer),
         )
     }
 
@@ -179,6 +186,7 @@ impl Engine {
 #[derive(Clone, Debug)]
 pub struct EngineBuilder {
     signatures: Option<SignatureSet>,
+    keys: KeyStore,
     policy: Policy,
     findings: FindingOptions,
     limits: Limits,
@@ -188,6 +196,12 @@ impl EngineBuilder {
     /// Looks for these signatures instead of the shipped ones.
     pub fn signatures(mut self, signatures: SignatureSet) -> Self {
         self.signatures = Some(signatures);
+        self
+    }
+
+    /// Decrypts TLS with these keys.
+    pub fn keys(mut self, keys: KeyStore) -> Self {
+        self.keys = keys;
         self
     }
 
@@ -221,6 +235,7 @@ impl EngineBuilder {
             signatures: Arc::new(signatures),
             matcher: Arc::new(matcher),
             warnings,
+            keys: Arc::new(self.keys),
             hasher: FlowHasher::random(),
             policy: self.policy,
             findings: self.findings,
@@ -232,6 +247,7 @@ impl EngineBuilder {
 /// Runs frames to findings on one thread.
 #[derive(Debug)]
 pub struct Worker {
+    keys: Arc<KeyStore>,
     hasher: FlowHasher,
     decoder: Decoder,
     clock: Clock,
@@ -239,7 +255,21 @@ pub struct Worker {
     collector: Collector,
 }
 
+/// `keys` and those that a capture carries; `None` if they are not for TLS.
+fn with_secrets(keys: &KeyStore, secrets: &Secrets) -> Option<Arc<KeyStore>> {
+    (secrets.kind == SecretsKind::TLS_KEY_LOG)
+        .then(|| Arc::new(keys.extended(KeyLogReader::whole(&secrets.bytes))))
+}
+
 impl Worker {
+    /// Takes in secrets that a capture carries, for the frames that follow.
+    pub fn on_secrets(&mut self, secrets: &Secrets) {
+        if let Some(keys) = with_secrets(&self.keys, secrets) {
+            self.shard.set_keys(Arc::clone(&keys));
+            self.keys = keys;
+        }
+    }
+
     /// Takes in the next frame; what it lets know goes to `sink` at once.
     pub fn on_frame<S: FindingSink + ?Sized>(&mut self, frame: &Frame<'_>, sink: &mut S) {
         let mut sink = Forward(sink);

@@ -20,12 +20,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::clock::{Clock, Tick};
 use super::shard::Shard;
-use super::{BlockSource, Engine, Statistics};
+use super::{BlockSource, Engine, Statistics, with_secrets};
 use crate::capture::{Block, Fill};
 use crate::decode::{Decoder, Outcome, Packet, Transport, TunnelPath};
 use crate::detect::{Collector, Event, Order};
 use crate::findings::FindingSink;
 use crate::flow::{FlowHasher, PacketKey};
+use crate::stream::tls::KeyStore;
 
 /// Batches that may be under way: enough to keep all busy, few enough to bound
 /// memory.
@@ -60,6 +61,7 @@ struct Parcel {
 enum Item {
     Packet(Parcel),
     Tick(Tick),
+    Keys(Arc<KeyStore>),
 }
 
 /// The work of one worker for one block.
@@ -108,9 +110,8 @@ pub(super) fn run(
             threads.push(scope.spawn(move || work(shard, &inbox, &outbox)));
         }
         let mut decoder = engine.decoder();
-        let hasher = engine.hasher.clone();
         let dispatcher = scope.spawn(move || {
-            let mut dispatch = Dispatch::new(inboxes, announce, hasher);
+            let mut dispatch = Dispatch::new(engine, inboxes, announce);
             loop {
                 let mut block = recycled.try_recv().unwrap_or_default();
                 match source.fill(&mut block) {
@@ -159,6 +160,7 @@ fn work(mut shard: Shard, inbox: &Receiver<Batch>, outbox: &Sender<Done>) -> Sha
         for item in items {
             match item {
                 Item::Tick(tick) => shard.advance(tick),
+                Item::Keys(keys) => shard.set_keys(keys),
                 Item::Packet(parcel) => {
                     if let Some(payload) = parcel.payload.resolve(&block, &copies) {
                         shard.on_packet(parcel.ordinal, &parcel.key, &parcel.packet(payload));
@@ -202,11 +204,14 @@ struct Dispatch {
     announce: Sender<Announced>,
     clock: Clock,
     hasher: FlowHasher,
+    keys: Arc<KeyStore>,
 }
 
 impl Dispatch {
-    fn new(inboxes: Vec<Sender<Batch>>, announce: Sender<Announced>, hasher: FlowHasher) -> Self {
-        Self { inboxes, announce, clock: Clock::default(), hasher }
+    fn new(engine: &Engine, inboxes: Vec<Sender<Batch>>, announce: Sender<Announced>) -> Self {
+        let hasher = engine.hasher.clone();
+        let keys = Arc::clone(&engine.keys);
+        Self { inboxes, announce, clock: Clock::default(), hasher, keys }
     }
 
     fn block(
@@ -221,6 +226,12 @@ impl Dispatch {
         let mut items: Vec<Vec<Item>> = (0..shards).map(|_| Vec::with_capacity(room)).collect();
         let mut copies: Vec<Vec<u8>> = vec![Vec::new(); shards];
         let mut ticks = Vec::new();
+        for secrets in block.secrets() {
+            if let Some(keys) = with_secrets(&self.keys, secrets) {
+                items.iter_mut().for_each(|items| items.push(Item::Keys(Arc::clone(&keys))));
+                self.keys = keys;
+            }
+        }
         for (index, frame) in block.frames().enumerate() {
             if !source.accepts(&frame) {
                 continue;

@@ -1,10 +1,13 @@
 //! A shard: the flows that one worker owns. Packets in, events out.
 
+use std::sync::Arc;
+
 use super::Statistics;
 use super::clock::Tick;
 use crate::decode::Packet;
 use crate::detect::{Event, FlowState, Observer, Phase};
 use crate::flow::{FlowHasher, FlowLimits, FlowTable, PacketKey};
+use crate::stream::tls::KeyStore;
 
 /// Flows and what observes them.
 pub(super) struct Shard {
@@ -39,6 +42,11 @@ impl Shard {
     pub(super) fn finish(&mut self) {
         self.observer.at(u64::MAX, Phase::Tick);
         self.table.finish(&mut self.observer);
+    }
+
+    /// From here on these keys are there.
+    pub(super) fn set_keys(&mut self, keys: Arc<KeyStore>) {
+        self.observer.set_keys(keys);
     }
 
     pub(super) fn has_events(&self) -> bool {

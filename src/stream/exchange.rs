@@ -60,14 +60,15 @@ pub fn find_header<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a [u8]> {
 pub struct RequestHead<'a> {
     /// Version of HTTP.
     pub version: HttpVersion,
-    /// Method as sent.
+    /// Method as sent; empty where it was lost (HTTP/2 and HTTP/3).
     pub method: &'a [u8],
-    /// Request target as sent (`:path` in HTTP/2 and HTTP/3).
+    /// Request target as sent (`:path` in HTTP/2 and HTTP/3, or what a CONNECT
+    /// names); empty where it was lost.
     pub target: &'a [u8],
     /// Scheme, where the target or a pseudo-header says it.
     pub scheme: Option<&'a [u8]>,
-    /// Host and port as sent: from an absolute-form target, else `Host`, else
-    /// `:authority`.
+    /// Host and port as sent: from an absolute-form target or `:authority`, else
+    /// `Host`.
     pub authority: Option<&'a [u8]>,
     /// Header fields in the order sent.
     pub headers: &'a [Header<'a>],
@@ -80,7 +81,7 @@ pub struct RequestHead<'a> {
 pub struct ResponseHead<'a> {
     /// Version of HTTP.
     pub version: HttpVersion,
-    /// Status code, 101 or 200 to 999.
+    /// Status code, 101 or 200 to 999; 0 where it was lost (HTTP/2 and HTTP/3).
     pub status: u16,
     /// Header fields in the order sent.
     pub headers: &'a [Header<'a>],

@@ -2,11 +2,16 @@
 
 pub mod coding;
 mod connection;
+pub mod dns;
 mod exchange;
 pub mod http1;
+pub mod http2;
+pub mod names;
+pub mod preface;
 pub mod sse;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 pub mod uri;
 pub mod websocket;
 

@@ -5,19 +5,33 @@
 //! gives way to another (CONNECT, Upgrade) is replaced in place, and what
 //! follows is looked at afresh.
 
-use super::http1::{self, Http1, Http1Counters, Http1Limits, Probe, Progress, Switch};
-use super::websocket::{WebSocket, WebSocketCounters, WebSocketLimits, WebSocketSink};
-use super::{Direction, ExchangeId, ExchangeSink};
-use crate::{counters, mcp};
+mod secure;
+mod sniff;
 
-/// A protocol that is not told by so many bytes of a direction is none we know.
-const MAX_SNIFF: usize = 4096;
+use std::sync::Arc;
+
+use self::secure::Secure;
+use self::sniff::{Guess, Side, Sniffer};
+use super::dns::DnsCounters;
+use super::http1::{self, Http1, Http1Counters, Http1Limits, Progress, Switch};
+use super::http2::{self, Http2, Http2Counters, Http2Limits, Http2Sink};
+use super::preface::{PrefaceCounters, PrefaceParser, PrefaceProgress};
+use super::tls::{KeyStore, TlsCounters, TlsInfo, TlsLimits, TlsNews};
+use super::websocket::{WebSocket, WebSocketCounters, WebSocketLimits, WebSocketSink};
+use super::{Direction, ExchangeId};
+use crate::counters;
 
 counters! {
     /// What connections turned out to be.
     pub struct ConnectionCounters {
         /// HTTP/1.
         http1,
+        /// HTTP/2.
+        http2,
+        /// TLS.
+        tls,
+        /// Begun with a preface: PROXY protocol or SOCKS.
+        prefaces,
         /// Joined in mid-stream; read as HTTP/1 until it proves to be none.
         assumed_http1,
         /// WebSocket after HTTP.
@@ -28,6 +42,8 @@ counters! {
         tunnels,
         /// Nothing that is known.
         unknown,
+        /// Carried in too many others.
+        too_deep,
         /// Turned to a protocol that is not read.
         other_upgrades,
     }
@@ -38,45 +54,71 @@ counters! {
 pub struct StreamCounters {
     /// Recognition.
     pub connection: ConnectionCounters,
+    /// PROXY protocol and SOCKS.
+    pub preface: PrefaceCounters,
+    /// TLS.
+    pub tls: TlsCounters,
     /// HTTP/1.
     pub http1: Http1Counters,
+    /// HTTP/2.
+    pub http2: Http2Counters,
     /// WebSocket.
     pub websocket: WebSocketCounters,
+    /// DNS.
+    pub dns: DnsCounters,
 }
 
 impl StreamCounters {
     /// Adds the counters of `other` (another worker's) to these.
     pub fn merge(&mut self, other: &Self) {
         self.connection.merge(&other.connection);
+        self.preface.merge(&other.preface);
+        self.tls.merge(&other.tls);
         self.http1.merge(&other.http1);
+        self.http2.merge(&other.http2);
         self.websocket.merge(&other.websocket);
+        self.dns.merge(&other.dns);
     }
 
     /// Calls `visit` with section, name and value of every counter.
     pub fn each(&self, visit: &mut dyn FnMut(&'static str, &'static str, u64)) {
         self.connection.each(&mut |name, value| visit("connection", name, value));
+        self.preface.each(&mut |name, value| visit("preface", name, value));
+        self.tls.each(&mut |name, value| visit("tls", name, value));
         self.http1.each(&mut |name, value| visit("http1", name, value));
+        self.http2.each(&mut |name, value| visit("http2", name, value));
         self.websocket.each(&mut |name, value| visit("websocket", name, value));
+        self.dns.each(&mut |name, value| visit("dns", name, value));
     }
 }
 
 /// Bounds of one connection's memory and work.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StreamLimits {
+    /// TLS.
+    pub tls: TlsLimits,
     /// HTTP/1.
     pub http1: Http1Limits,
+    /// HTTP/2.
+    pub http2: Http2Limits,
     /// WebSocket.
     pub websocket: WebSocketLimits,
 }
 
 /// Receives what a connection carries.
-pub trait ConnectionSink: ExchangeSink + WebSocketSink {
+pub trait ConnectionSink: Http2Sink + WebSocketSink {
     /// Whether the start of the streams may be missing.
     fn is_midstream(&self) -> bool;
 
     /// The first request came from the side that was taken for the server:
     /// swaps the sides. False where a handshake told who the client is.
     fn reverse(&mut self) -> bool;
+
+    /// The keys there are.
+    fn keys(&mut self) -> Arc<KeyStore>;
+
+    /// TLS said something of itself.
+    fn tls(&mut self, news: TlsNews, info: &TlsInfo);
 
     /// The exchange turned the connection to WebSocket.
     fn websocket(&mut self, exchange: ExchangeId);
@@ -98,54 +140,50 @@ pub trait ConnectionSink: ExchangeSink + WebSocketSink {
     fn counters(&mut self) -> &mut StreamCounters;
 }
 
+/// Connections that may be carried one in the other (TLS, tunnels, prefaces).
+const MAX_DEPTH: u8 = 6;
+
 /// The protocol state of one connection.
 #[derive(Debug)]
 pub struct Connection {
     protocol: Protocol,
     limits: StreamLimits,
+    /// How many connections it is carried in.
+    depth: u8,
+}
+
+/// A connection that begins with a preface.
+#[derive(Debug)]
+struct Prefaced {
+    parser: PrefaceParser,
+    /// Whether the preface of a direction has ended.
+    done: [bool; 2],
+    inner: Connection,
 }
 
 #[derive(Debug)]
 enum Protocol {
     Sniffing(Sniffer),
+    Preface(Box<Prefaced>),
+    Tls(Box<Secure>),
     Http1(Box<Http1>),
+    /// With the HTTP/1 whose exchange turned into it, if it was one.
+    Http2(Box<(Http2, Option<Http1>)>),
     /// With the HTTP/1 whose exchange it is.
     WebSocket(Box<(WebSocket, Http1)>),
     Raw,
     Opaque,
 }
 
-/// The first bytes of both directions, until they tell the protocol.
-#[derive(Debug, Default)]
-struct Sniffer {
-    sides: [Side; 2],
-    /// Within a tunnel the sides are known, and nothing is missing.
-    nested: bool,
-    /// Bytes were lost.
-    gap: bool,
-}
-
-#[derive(Debug, Default)]
-struct Side {
-    held: Vec<u8>,
-    /// What it says is none of what a connection begins with.
-    unknown: bool,
-}
-
-/// What the first bytes of a direction are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Guess {
-    Request,
-    Response,
-    Raw,
-    Unsure,
-    Unknown,
-}
-
 impl Connection {
     /// A connection of which nothing has been seen.
     pub fn new(limits: StreamLimits) -> Self {
-        Self { protocol: Protocol::Sniffing(Sniffer::default()), limits }
+        Self { protocol: Protocol::Sniffing(Sniffer::default()), limits, depth: 0 }
+    }
+
+    /// A connection inside another.
+    fn nested(limits: StreamLimits, depth: u8) -> Self {
+        Self { protocol: Protocol::Sniffing(Sniffer::nested()), limits, depth }
     }
 
     /// Takes the next bytes of a direction.
@@ -155,9 +193,26 @@ impl Connection {
         while !rest.is_empty() {
             let used = match &mut self.protocol {
                 Protocol::Sniffing(_) => self.sniff(&mut direction, rest, sink),
+                Protocol::Preface(prefaced) => match prefaced.feed(direction, rest, sink) {
+                    Some(used) => used,
+                    None => {
+                        self.give_up(sink);
+                        rest.len()
+                    }
+                },
+                Protocol::Tls(secure) => {
+                    secure.feed(direction, rest, sink);
+                    rest.len()
+                }
                 Protocol::Http1(http) => {
                     let progress = http.feed(direction, rest, sink);
                     self.progress(progress, rest.len(), sink)
+                }
+                Protocol::Http2(both) => {
+                    if both.0.feed(direction, rest, sink) == http2::Progress::NotHttp {
+                        self.give_up(sink);
+                    }
+                    rest.len()
                 }
                 Protocol::WebSocket(both) => {
                     both.0.feed(direction, rest, sink);
@@ -177,6 +232,16 @@ impl Connection {
     pub fn gap(&mut self, direction: Direction, len: u64, sink: &mut impl ConnectionSink) {
         match &mut self.protocol {
             Protocol::Sniffing(_) => self.sniff_gap(direction, len, sink),
+            Protocol::Preface(prefaced) if prefaced.done[direction.index()] => {
+                prefaced.inner.gap(direction, len, sink);
+            }
+            Protocol::Preface(prefaced) => prefaced.parser.gap(direction),
+            Protocol::Tls(secure) => secure.gap(direction, len, sink),
+            Protocol::Http2(both) => {
+                if both.0.gap(direction, len, sink) == http2::Progress::NotHttp {
+                    self.give_up(sink);
+                }
+            }
             Protocol::Http1(http) => {
                 let progress = http.gap(direction, len, sink);
                 self.progress(progress, 0, sink);
@@ -194,8 +259,13 @@ impl Connection {
                 let progress = http.end(direction, sink);
                 self.progress(progress, 0, sink);
             }
+            Protocol::Tls(secure) => secure.end(direction, sink),
+            Protocol::Http2(both) => {
+                both.0.end(direction, sink);
+            }
             Protocol::WebSocket(both) => both.0.end(direction, sink),
             Protocol::Raw => sink.raw_end(direction),
+            Protocol::Preface(prefaced) => prefaced.inner.end(direction, sink),
             Protocol::Sniffing(_) | Protocol::Opaque => {}
         }
     }
@@ -204,7 +274,13 @@ impl Connection {
     pub fn close(&mut self, sink: &mut impl ConnectionSink) {
         match std::mem::replace(&mut self.protocol, Protocol::Opaque) {
             Protocol::Sniffing(_) | Protocol::Opaque => {}
+            Protocol::Preface(mut prefaced) => {
+                sink.counters().preface.merge(prefaced.parser.counters());
+                prefaced.inner.close(sink);
+            }
+            Protocol::Tls(mut secure) => secure.close(sink),
             Protocol::Http1(mut http) => close_http1(&mut http, sink),
+            Protocol::Http2(mut both) => close_http2(&mut both, sink),
             Protocol::WebSocket(mut both) => {
                 both.0.close(sink);
                 sink.counters().websocket.merge(both.0.counters());
@@ -227,47 +303,52 @@ impl Connection {
         sink: &mut impl ConnectionSink,
     ) -> usize {
         let Protocol::Sniffing(sniffer) = &mut self.protocol else { return 0 };
-        let nested = sniffer.nested;
-        let side = &mut sniffer.sides[direction.index()];
-        if side.unknown {
+        if sniffer.sides[direction.index()].unknown {
             return data.len();
         }
-        // The usual case: the first segment tells all, and nothing is held.
-        let mut used = 0;
-        let mut guess = if side.held.is_empty() { Guess::of(data) } else { Guess::Unsure };
-        if guess == Guess::Unsure {
-            used = data.len().min(MAX_SNIFF - side.held.len());
-            side.held.extend_from_slice(&data[..used]);
-            guess = Guess::of(&side.held);
-            if guess == Guess::Unsure && side.held.len() == MAX_SNIFF {
-                guess = Guess::Unknown;
+        let sniffed = sniffer.look(*direction, data);
+        let nested = sniffer.nested;
+        let depth = self.depth + 1;
+        let counters = &mut sink.counters().connection;
+        let next = match sniffed.guess {
+            Guess::Unsure => return sniffed.used,
+            Guess::Unknown => return self.unknown(*direction, sniffed.used, data.len(), sink),
+            Guess::Raw => {
+                counters.raw_json_rpc += 1;
+                Protocol::Raw
             }
-        }
-        let against = match guess {
-            Guess::Unsure => return used,
-            Guess::Unknown => return self.unknown(*direction, used, data.len(), sink),
-            Guess::Request => *direction == Direction::ToClient,
-            Guess::Response => *direction == Direction::ToServer,
-            Guess::Raw => false,
+            Guess::Http1 => {
+                counters.http1 += 1;
+                self.http1()
+            }
+            Guess::Http2 => {
+                counters.http2 += 1;
+                Protocol::Http2(Box::new((Http2::new(self.limits.http2), None)))
+            }
+            Guess::Tls | Guess::Preface(_) if depth > MAX_DEPTH => {
+                counters.too_deep += 1;
+                Protocol::Opaque
+            }
+            Guess::Tls => {
+                counters.tls += 1;
+                Protocol::Tls(Box::new(Secure::new(self.limits, depth)))
+            }
+            Guess::Preface(kind) => {
+                counters.prefaces += 1;
+                let inner = Self::nested(self.limits, depth);
+                let parser = PrefaceParser::new(kind);
+                Protocol::Preface(Box::new(Prefaced { parser, done: [false; 2], inner }))
+            }
         };
+        let against = sniffed.speaker.is_some_and(|speaker| speaker != *direction);
         if against && !nested && sink.reverse() {
             if let Protocol::Sniffing(sniffer) = &mut self.protocol {
                 sniffer.sides.swap(0, 1);
             }
             *direction = direction.reverse();
         }
-        let next = match guess {
-            Guess::Raw => {
-                sink.counters().connection.raw_json_rpc += 1;
-                Protocol::Raw
-            }
-            _ => {
-                sink.counters().connection.http1 += 1;
-                self.http1()
-            }
-        };
         self.begin(next, *direction, sink);
-        used
+        sniffed.used
     }
 
     /// A direction begins with nothing we know. Joined in mid-stream, it may
@@ -282,6 +363,16 @@ impl Connection {
     ) -> usize {
         let Protocol::Sniffing(sniffer) = &mut self.protocol else { return used };
         if sniffer.gap || (sink.is_midstream() && !sniffer.nested) {
+            if let http2::MidstreamProbe::Frames { direction: speaker } =
+                http2::probe_midstream(&sniffer.sides[direction.index()].held)
+            {
+                sink.counters().connection.http2 += 1;
+                let against = speaker.is_some_and(|speaker| speaker != direction);
+                let turned = against && sink.reverse();
+                let next = Protocol::Http2(Box::new((Http2::new(self.limits.http2), None)));
+                self.begin(next, if turned { direction.reverse() } else { direction }, sink);
+                return used;
+            }
             sink.counters().connection.assumed_http1 += 1;
             self.begin(self.http1(), direction, sink);
             return used;
@@ -360,10 +451,14 @@ impl Connection {
             http1::Protocol::Tunnel => {
                 sink.counters().connection.tunnels += 1;
                 close_http1(&mut http, sink);
-                let sniffer = Sniffer { nested: true, ..Sniffer::default() };
-                self.protocol = Protocol::Sniffing(sniffer);
+                self.protocol = Protocol::Sniffing(Sniffer::nested());
             }
-            http1::Protocol::Http2 | http1::Protocol::Other(_) => {
+            http1::Protocol::Http2 => {
+                sink.counters().connection.http2 += 1;
+                let http2 = Http2::upgraded(self.limits.http2, exchange);
+                self.protocol = Protocol::Http2(Box::new((http2, Some(*http))));
+            }
+            http1::Protocol::Other(_) => {
                 sink.counters().connection.other_upgrades += 1;
                 close_http1(&mut http, sink);
                 return self.give_up(sink);
@@ -379,29 +474,43 @@ impl Connection {
     }
 
     fn give_up(&mut self, sink: &mut impl ConnectionSink) {
-        if let Protocol::Http1(mut http) = std::mem::replace(&mut self.protocol, Protocol::Opaque) {
-            close_http1(&mut http, sink);
-        }
+        self.close(sink);
         sink.dismiss();
+    }
+}
+
+impl Prefaced {
+    /// Takes bytes; says how many, or `None` if they are no preface.
+    fn feed(
+        &mut self,
+        direction: Direction,
+        data: &[u8],
+        sink: &mut impl ConnectionSink,
+    ) -> Option<usize> {
+        if self.done[direction.index()] {
+            self.inner.feed(direction, data, sink);
+            return Some(data.len());
+        }
+        match self.parser.feed(direction, data) {
+            PrefaceProgress::NeedMore => Some(data.len()),
+            PrefaceProgress::Done { consumed, .. } => {
+                self.done[direction.index()] = true;
+                Some(consumed)
+            }
+            PrefaceProgress::Failed => None,
+        }
+    }
+}
+
+fn close_http2(both: &mut (Http2, Option<Http1>), sink: &mut impl ConnectionSink) {
+    both.0.close(sink);
+    sink.counters().http2.merge(both.0.counters());
+    if let Some(http) = &mut both.1 {
+        close_http1(http, sink);
     }
 }
 
 fn close_http1(http: &mut Http1, sink: &mut impl ConnectionSink) {
     http.close(sink);
     sink.counters().http1.merge(http.counters());
-}
-
-impl Guess {
-    fn of(data: &[u8]) -> Self {
-        match http1::probe(data) {
-            Probe::Request => Self::Request,
-            Probe::Response => Self::Response,
-            Probe::Unsure => Self::Unsure,
-            Probe::No => match mcp::probe(data) {
-                mcp::Probe::Framed(_) => Self::Raw,
-                mcp::Probe::Undecided => Self::Unsure,
-                mcp::Probe::Other => Self::Unknown,
-            },
-        }
-    }
 }

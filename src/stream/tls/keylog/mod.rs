@@ -1,0 +1,234 @@
+//! TLS secrets: from key logs, by client random.
+//!
+//! In: the text of key logs in the NSS format (RFC 9850, `SSLKEYLOGFILE`), from
+//! files or from pcapng Decryption Secrets Blocks. Out: a [`KeyStore`], which is
+//! immutable, so that threads share it behind an `Arc`; to add what a growing
+//! file brought, [`KeyStore::extended`] makes another, sharing what both hold.
+//!
+//! ```
+//! use mcpwatch::stream::tls::{KeyLogReader, KeyStore};
+//!
+//! let random = "ab".repeat(32);
+//! let text = format!("# a comment\nCLIENT_RANDOM {random} {}\n", "cd".repeat(48));
+//! let store = KeyStore::load(text.as_bytes()).unwrap();
+//! assert_eq!(store.len(), 1);
+//!
+//! let errors = KeyStore::load(b"CLIENT_RANDOM abcx").unwrap_err();
+//! assert_eq!(errors[0].to_string(), "line 1, column 18: not a hexadecimal digit");
+//!
+//! let mut reader = KeyLogReader::new();
+//! let store = store.extended(reader.read(b"CLIENT_TRAFFIC_SECR"));
+//! assert_eq!((store.len(), store.generation()), (1, 1));
+//! ```
+//!
+//! Secrets are wiped from memory when dropped, and neither `Debug` nor errors
+//! show them.
+
+mod line;
+mod reader;
+mod secret;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+pub use self::line::KeyLogErrorKind;
+pub use self::reader::{KeyLogCounters, KeyLogError, KeyLogPart, KeyLogReader};
+pub(crate) use self::secret::{Label, Secret, Secrets};
+
+/// A client random: what the secrets of a handshake are filed under.
+pub(crate) type ClientRandom = [u8; 32];
+
+type Layer = HashMap<ClientRandom, Arc<Secrets>>;
+
+/// Secrets by client random. Cheap to look up; immutable.
+#[derive(Clone, Default)]
+pub struct KeyStore {
+    /// Oldest first, each at least twice as large as the next: adding to a
+    /// large store does not copy all of it.
+    layers: Vec<Arc<Layer>>,
+    generation: u64,
+    may_grow: bool,
+}
+
+impl KeyStore {
+    /// A store without keys.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The keys of a whole key log, or every error in it. Comments and labels
+    /// of other secrets are passed over.
+    pub fn load(text: &[u8]) -> Result<Self, Vec<KeyLogError>> {
+        let part = KeyLogReader::whole(text);
+        if part.errors().is_empty() {
+            Ok(Self::new().extended(part))
+        } else {
+            Err(part.into_errors())
+        }
+    }
+
+    /// A store that holds also what `part` brought. Where both hold a secret of
+    /// the same name, the newer counts.
+    #[must_use]
+    pub fn extended(&self, part: KeyLogPart) -> Self {
+        let mut store = self.clone();
+        let mut top = part.into_secrets();
+        if top.is_empty() {
+            return store;
+        }
+        while let Some(layer) = store.layers.pop_if(|layer| layer.len() < 2 * top.len()) {
+            for (random, older) in layer.iter() {
+                top.entry(*random)
+                    .and_modify(|newer| Arc::make_mut(newer).fill_from(older))
+                    .or_insert_with(|| Arc::clone(older));
+            }
+        }
+        store.layers.push(Arc::new(top));
+        store.generation += 1;
+        store
+    }
+
+    /// Says whether more keys may still come: then flows whose keys are not
+    /// there wait for them, holding some of their records.
+    #[must_use]
+    pub fn growing(mut self, may_grow: bool) -> Self {
+        self.may_grow = may_grow;
+        self
+    }
+
+    /// Whether more keys may still come.
+    pub const fn may_grow(&self) -> bool {
+        self.may_grow
+    }
+
+    /// Counts up whenever keys were added.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How many handshakes there are secrets of (one that came in several
+    /// parts may count more than once).
+    pub fn len(&self) -> usize {
+        self.layers.iter().map(|layer| layer.len()).sum()
+    }
+
+    /// Whether there are no keys.
+    pub fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
+    /// All secrets of the handshake with this client random.
+    pub(crate) fn secrets(&self, random: &ClientRandom) -> Option<Secrets> {
+        let mut found = self.layers.iter().rev().filter_map(|layer| layer.get(random));
+        let mut secrets = Secrets::clone(found.next()?);
+        found.for_each(|older| secrets.fill_from(older));
+        Some(secrets)
+    }
+}
+
+impl fmt::Debug for KeyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyStore")
+            .field("len", &self.len())
+            .field("generation", &self.generation)
+            .field("may_grow", &self.may_grow)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(label: &str, random: u8, secret: u8, len: usize) -> String {
+        let hex = |byte: u8, len: usize| format!("{byte:02x}").repeat(len);
+        format!("{label} {} {}\n", hex(random, 32), hex(secret, len))
+    }
+
+    fn bytes(store: &KeyStore, random: u8, label: Label) -> Option<Vec<u8>> {
+        let secrets = store.secrets(&[random; 32])?;
+        secrets.find(label).map(|secret| secret.bytes().to_vec())
+    }
+
+    #[test]
+    fn labels_are_kept_apart_and_quic_ones_are_alike() {
+        let text = [
+            line("CLIENT_RANDOM", 1, 0x10, 48),
+            line("CLIENT_EARLY_TRAFFIC_SECRET", 2, 0x20, 32),
+            line("CLIENT_HANDSHAKE_TRAFFIC_SECRET", 2, 0x21, 32),
+            line("SERVER_HANDSHAKE_TRAFFIC_SECRET", 2, 0x22, 32),
+            line("CLIENT_TRAFFIC_SECRET_0", 2, 0x23, 48),
+            line("SERVER_TRAFFIC_SECRET_0", 2, 0x24, 48),
+            line("QUIC_CLIENT_TRAFFIC_SECRET_0", 3, 0x33, 32),
+        ]
+        .concat();
+        let store = KeyStore::load(text.as_bytes()).unwrap();
+        assert_eq!(store.len(), 3);
+        for (random, label, byte, len) in [
+            (1, Label::Master, 0x10, 48),
+            (2, Label::ClientEarly, 0x20, 32),
+            (2, Label::ClientHandshake, 0x21, 32),
+            (2, Label::ServerHandshake, 0x22, 32),
+            (2, Label::ClientApplication, 0x23, 48),
+            (2, Label::ServerApplication, 0x24, 48),
+            (3, Label::ClientApplication, 0x33, 32),
+        ] {
+            assert_eq!(bytes(&store, random, label), Some(vec![byte; len]), "{label:?}");
+        }
+        assert_eq!(bytes(&store, 1, Label::ClientEarly), None);
+        assert_eq!(bytes(&store, 4, Label::Master), None);
+    }
+
+    #[test]
+    fn secrets_of_one_handshake_join_and_the_newest_counts() {
+        let mut reader = KeyLogReader::new();
+        let mut store = KeyStore::new();
+        for text in [
+            line("CLIENT_TRAFFIC_SECRET_0", 1, 0x01, 32),
+            line("SERVER_TRAFFIC_SECRET_0", 1, 0x02, 32),
+            line("CLIENT_TRAFFIC_SECRET_0", 1, 0x03, 32),
+        ] {
+            store = store.extended(reader.read(text.as_bytes()));
+        }
+        assert_eq!(bytes(&store, 1, Label::ClientApplication), Some(vec![0x03; 32]));
+        assert_eq!(bytes(&store, 1, Label::ServerApplication), Some(vec![0x02; 32]));
+        assert_eq!(store.generation(), 3);
+    }
+
+    #[test]
+    fn a_store_in_use_does_not_change() {
+        let old = KeyStore::load(line("CLIENT_RANDOM", 1, 1, 48).as_bytes()).unwrap();
+        let part = KeyLogReader::whole(line("CLIENT_RANDOM", 2, 2, 48).as_bytes());
+        let new = old.extended(part);
+        assert_eq!(bytes(&old, 2, Label::Master), None);
+        assert_eq!(bytes(&new, 2, Label::Master), Some(vec![2; 48]));
+        assert_eq!(bytes(&new, 1, Label::Master), Some(vec![1; 48]));
+    }
+
+    #[test]
+    fn many_small_additions_stay_in_few_layers() {
+        let mut reader = KeyLogReader::new();
+        let mut store = KeyStore::new();
+        for number in 0..1000_u32 {
+            let random = format!("{number:064x}");
+            let text = format!("CLIENT_RANDOM {random} {}\n", "ee".repeat(48));
+            store = store.extended(reader.read(text.as_bytes()));
+        }
+        assert_eq!(store.len(), 1000);
+        assert!(store.layers.len() <= 11, "{}", store.layers.len());
+    }
+
+    #[test]
+    fn nothing_shows_secrets() {
+        let text = line("CLIENT_RANDOM", 1, 0xab, 48);
+        let store = KeyStore::load(text.as_bytes()).unwrap();
+        let secrets = store.secrets(&[1; 32]).unwrap();
+        let shown = format!("{store:?} {secrets:?} {:?}", secrets.find(Label::Master).unwrap());
+        for leak in ["abab", "171", "AB"] {
+            assert!(!shown.contains(leak), "{shown}");
+        }
+        let part = KeyLogReader::whole(text.as_bytes());
+        assert!(!format!("{part:?}").contains("171"));
+    }
+}
