@@ -22,6 +22,7 @@ use crate::findings::{
 };
 use crate::flow::PacketRef;
 use crate::signature::SignatureIndex;
+use crate::stream::names::{NameLimits, NameMemory};
 use crate::stream::{Direction, ExchangeId};
 use crate::time::Timestamp;
 
@@ -115,6 +116,7 @@ pub(crate) struct Collector {
     /// Conversations by time of last sight, for the eviction of the idlest.
     by_age: BTreeSet<(Timestamp, ConversationId)>,
     index: Index,
+    names: NameMemory,
     next: u64,
     limits: CollectorLimits,
     rows: RowWriter,
@@ -128,6 +130,7 @@ impl Collector {
             conversations: BTreeMap::new(),
             by_age: BTreeSet::new(),
             index: Index::default(),
+            names: NameMemory::new(NameLimits::default()),
             next: 0,
             limits,
             rows,
@@ -149,6 +152,11 @@ impl Collector {
         self.flows.entry(id).or_insert_with(|| FlowEntry::new(flow));
         match what {
             Observation::Tls { facts, signals } => self.on_tls(id, at, *facts, &signals, sink),
+            Observation::Name { name, signals } => {
+                let conversation = self.conversation_of_flow(id, at);
+                self.apply(conversation, at, &signals, &format!("DNS name {name}"), sink);
+            }
+            Observation::Resolution(resolution) => self.names.learn(at.time, &resolution),
             Observation::Request { exchange, facts, signals } => {
                 self.on_request(id, at, exchange, facts, &signals, sink);
             }
@@ -732,6 +740,8 @@ impl Collector {
         flow.conversations_begun += 1;
         let mut state = Conversation::new(Arc::clone(&flow.facts), ordinal, at);
         state.tls = flow.tls.clone();
+        let (client, server) = (flow.facts.client.ip(), flow.facts.server.ip());
+        state.server_name = self.names.name_of(client, server, at.time).map(str::to_owned);
         self.conversations.insert(conversation, state);
         self.by_age.insert((at.time, conversation));
         self.bind(id, conversation);

@@ -52,6 +52,8 @@ pub(super) struct Conversation {
     pub(super) evidence: Option<String>,
     pub(super) http: HttpColumns,
     pub(super) tls: TlsColumns,
+    /// Name of the server, as the client had learnt it from DNS.
+    pub(super) server_name: Option<String>,
     pub(super) identity: Option<Identity>,
     pub(super) transport: Option<McpTransport>,
     pub(super) session: Option<String>,
@@ -99,6 +101,7 @@ impl Conversation {
             evidence: None,
             http: HttpColumns::default(),
             tls: TlsColumns::default(),
+            server_name: None,
             identity: None,
             transport: None,
             session: None,

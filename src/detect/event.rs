@@ -11,6 +11,7 @@ use crate::decode::TunnelPath;
 use crate::findings::{Auth, MessageKind};
 use crate::flow::{PacketRef, Protocol};
 use crate::signature::SignatureIndex;
+use crate::stream::dns::Resolution;
 use crate::stream::{Direction, ExchangeId, HttpVersion};
 
 /// Where an event stands among all events of a run.
@@ -70,6 +71,10 @@ pub(crate) struct Event {
 pub(crate) enum Observation {
     /// A TLS (or QUIC) handshake said something new of the flow.
     Tls { facts: Box<TlsFacts>, signals: Vec<SignatureIndex> },
+    /// A name that is looked for was asked for.
+    Name { name: String, signals: Vec<SignatureIndex> },
+    /// A client learnt the addresses of a name.
+    Resolution(Resolution),
     /// A request worth following.
     Request { exchange: ExchangeId, facts: Box<RequestFacts>, signals: Vec<SignatureIndex> },
     /// The response of an exchange that is followed, or one that tells of MCP

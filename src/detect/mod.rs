@@ -11,6 +11,7 @@ mod event;
 mod facts;
 mod identity;
 mod index;
+mod names;
 mod observer;
 mod redact;
 mod rows;

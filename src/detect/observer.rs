@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use super::body::{BodyCounters, Document};
 use super::event::{Event, FlowFacts, Observation, Order, Phase, Volume};
+use super::names::NameWatch;
 use super::view::{FlowSink, View, Watched};
 use crate::counters;
 use crate::engine::Statistics;
 use crate::flow::{CloseReason, FlowHandler, FlowInfo};
 use crate::signature::Matcher;
 use crate::stream::coding::{CodingCounters, CodingLimits};
+use crate::stream::dns::{DnsParser, ResolutionBuilder, looks_like_dns};
 use crate::stream::tls::KeyStore;
 use crate::stream::{Connection, Direction, StreamCounters, StreamLimits};
 
@@ -80,6 +82,8 @@ pub(crate) struct Observer {
     pub(super) bodies: BodyCounters,
     pub(super) coding: CodingCounters,
     pub(super) stream: StreamCounters,
+    dns: DnsParser,
+    resolutions: ResolutionBuilder,
     events: Vec<Event>,
     ordinal: u64,
     phase: Phase,
@@ -105,6 +109,8 @@ impl Observer {
             bodies: BodyCounters::default(),
             coding: CodingCounters::default(),
             stream: StreamCounters::default(),
+            dns: DnsParser::new(),
+            resolutions: ResolutionBuilder::new(),
             events: Vec::new(),
             ordinal: 0,
             phase: Phase::Tick,
@@ -139,6 +145,7 @@ impl Observer {
         statistics.body.merge(&self.bodies);
         statistics.coding.merge(&self.coding);
         statistics.stream.merge(&self.stream);
+        statistics.stream.dns.merge(self.dns.counters());
     }
 
     /// Reports an observation on a flow.
@@ -209,13 +216,17 @@ impl FlowHandler for Observer {
 
     fn datagram(
         &mut self,
-        _state: &mut FlowState,
+        state: &mut FlowState,
         flow: &mut FlowInfo,
-        _direction: Direction,
-        _data: &[u8],
+        direction: Direction,
+        data: &[u8],
         _missing: u32,
     ) {
-        flow.dismiss();
+        if looks_like_dns(data, flow.server_port()) {
+            self.dns(&mut state.view, flow, direction, data);
+        } else {
+            flow.dismiss();
+        }
     }
 
     fn closed(&mut self, state: FlowState, flow: &FlowInfo, _why: CloseReason) {
@@ -234,6 +245,33 @@ impl FlowHandler for Observer {
 }
 
 impl Observer {
+    /// A DNS message: names that are looked for, and what they stand for.
+    fn dns(&mut self, view: &mut View, flow: &FlowInfo, direction: Direction, data: &[u8]) {
+        let matcher = Arc::clone(&self.matcher);
+        let mut watch = NameWatch {
+            matcher: &matcher,
+            resolutions: &mut self.resolutions,
+            signals: Vec::new(),
+            name: String::new(),
+        };
+        // What came before damage counts; the damage is counted.
+        let _ = self.dns.message(data, &mut watch);
+        let NameWatch { signals, name, .. } = watch;
+        if !signals.is_empty() {
+            self.counters.signals += signals.len() as u64;
+            self.report(flow, view, Observation::Name { name, signals });
+        }
+        let asker = match direction {
+            Direction::ToClient => flow.client(),
+            Direction::ToServer => flow.server(),
+        };
+        let mut resolved = Vec::new();
+        self.resolutions.each(asker.ip(), &mut |resolution| resolved.push(resolution));
+        for resolution in resolved {
+            self.report(flow, view, Observation::Resolution(resolution));
+        }
+    }
+
     pub(super) fn recycle(&mut self, mut watched: Box<Watched>) {
         if self.pool.len() < POOL {
             watched.clear();

@@ -141,7 +141,7 @@ impl RowWriter {
         row.end_time = message.at.time;
         row.severity = Severity::Info;
         row.capture = self.capture(message.at);
-        row.flow = flow_columns(message.flow);
+        row.flow = flow_columns(message.flow, conversation.server_name.as_ref());
         row.http = self.redacted(message.http.clone());
         row.mcp.message_kind = Some(facts.kind);
         row.mcp.direction = Some(message.direction.into());
@@ -189,7 +189,7 @@ impl RowWriter {
             governance,
             evidence: conversation.evidence.as_deref().map(|text| self.excerpt(text)),
             capture: self.capture(conversation.first),
-            flow: flow_columns(&conversation.origin),
+            flow: flow_columns(&conversation.origin, conversation.server_name.as_ref()),
             tls: conversation.tls.clone(),
             http: self.redacted(conversation.http.clone()),
             mcp: self.mcp(conversation),
@@ -220,7 +220,7 @@ impl RowWriter {
     fn governance(&self, conversation: &Conversation) -> Governance {
         let named = conversation.http.host.as_deref().map(without_port);
         self.policy.classify(&Server {
-            host: named.or(conversation.tls.sni.as_deref()),
+            host: named.or(conversation.tls.sni.as_deref()).or(conversation.server_name.as_deref()),
             path: conversation.http.path.as_deref(),
             address: Some(conversation.origin.server),
             catalogued: conversation.verdict.catalogued(),
@@ -286,7 +286,7 @@ fn message_title(row: &Row, kind: MessageKind) -> String {
     }
 }
 
-fn flow_columns(flow: &FlowFacts) -> FlowColumns {
+fn flow_columns(flow: &FlowFacts, server_name: Option<&String>) -> FlowColumns {
     FlowColumns {
         client: flow.client,
         server: flow.server,
@@ -295,6 +295,7 @@ fn flow_columns(flow: &FlowFacts) -> FlowColumns {
             Protocol::Udp => "udp",
         },
         community_id: flow.community_id.clone(),
+        server_name: server_name.cloned(),
         tunnel: (!flow.tunnel.is_empty()).then(|| flow.tunnel.to_string()),
     }
 }

@@ -170,6 +170,8 @@ pub static COLUMNS: &[Column] = &[
     column!("flow.community_id", Text, PRESENT,
         "Community ID version 1, seed 0: joins with Zeek, Suricata and Arkime.",
         flow.community_id),
+    column!("flow.server_name", Text, OPTIONAL,
+        "Name of the server, as the client had learnt it from DNS.", flow.server_name),
     column!("flow.tunnel", Text, OPTIONAL,
         "Encapsulations around the flow, outermost first, e.g. `vlan/gre`.", flow.tunnel),
 

@@ -255,6 +255,8 @@ pub struct FlowColumns {
     pub transport: &'static str,
     /// Community ID version 1.
     pub community_id: String,
+    /// Name of the server, as the client had learnt it from DNS.
+    pub server_name: Option<String>,
     /// Encapsulations, outermost first (`vlan/gre`).
     pub tunnel: Option<String>,
 }

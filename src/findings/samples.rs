@@ -36,6 +36,7 @@ pub(crate) fn bare() -> Row {
             server: "[2001:db8::1]:8080".parse().unwrap(),
             transport: "tcp",
             community_id: "1:bare=".to_owned(),
+            server_name: None,
             tunnel: None,
         },
         tls: TlsColumns::default(),
@@ -70,6 +71,7 @@ pub(crate) fn detection() -> Row {
             server: "203.0.113.7:443".parse().unwrap(),
             transport: "tcp",
             community_id: "1:LQU9qZlK+B5F3KDmev6m5PMibrg=".to_owned(),
+            server_name: text("mcp.example.com"),
             tunnel: text("vlan/gre"),
         },
         tls: TlsColumns {

@@ -178,6 +178,7 @@ mod tests {
             "flow.server_port u16",
             "flow.transport dict",
             "flow.community_id utf8",
+            "flow.server_name utf8",
             "flow.tunnel utf8",
             "tls.sni utf8",
             "tls.version utf8",

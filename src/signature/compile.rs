@@ -9,10 +9,11 @@ use regex_syntax::hir::Hir;
 use super::automaton::program::{Program, Step};
 use super::automaton::{Budget, Built, FieldAutomaton, FieldPrograms, TooLarge};
 use super::diagnostic::{Diagnostic, Report, Severity};
+use super::field::Field;
 use super::hits::Atom;
 use super::lists::HostList;
 use super::matcher::{Expression, FieldMatcher, Matcher, Target};
-use super::model::{Clause, Condition, Field, Pattern, Signature, Values};
+use super::model::{Clause, Condition, Pattern, Signature, Values};
 use super::names::{NameFields, NameRule, Scope};
 use super::{regex, sequences};
 use crate::stream::Direction;
@@ -297,7 +298,7 @@ fn about(
 ) -> Diagnostic {
     let Some(signature) = signature else { return Diagnostic::new(severity, code, message) };
     let message = format!("{}: {message}", signature.id);
-    Diagnostic::new(severity, code, message).at(signature.origin.location.clone())
+    Diagnostic::new(severity, code, message).at(signature.clause.location.clone())
 }
 
 fn add_each(

@@ -64,7 +64,7 @@ pub struct Diagnostic {
     /// One sentence.
     pub message: String,
     /// Where; absent for problems of a file as a whole that could not be read.
-    pub location: Option<Location>,
+    pub location: Option<Box<Location>>,
     /// What to do about it.
     pub help: Option<String>,
 }
@@ -78,7 +78,7 @@ impl Diagnostic {
     /// The same with a place.
     #[must_use]
     pub fn at(mut self, location: Location) -> Self {
-        self.location = Some(location);
+        self.location = Some(Box::new(location));
         self
     }
 
@@ -275,7 +275,7 @@ impl<'s> Collector<'s> {
             self.omitted += 1;
             return;
         }
-        let location = Some(self.source.location(span));
+        let location = Some(Box::new(self.source.location(span)));
         self.found.push(Diagnostic { severity, code, message, location, help });
     }
 }

@@ -1,8 +1,9 @@
 //! Examples: every signature says what it must hit and what it must not.
 
+use super::field::{Field, FieldClass};
 use super::hits::{HitSet, SignatureIndex};
 use super::matcher::{Matcher, RequestFields};
-use super::model::{Example, Field, FieldClass, Signature};
+use super::model::{Example, Signature};
 use super::names::NameField;
 use super::set::SignatureSet;
 use crate::stream::{Direction, Header};
@@ -129,5 +130,39 @@ impl Run<'_> {
         let fields: Vec<_> = self.values.iter().map(|(field, _)| field.name()).collect();
         let cut = if self.bytewise { ", byte by byte" } else { "" };
         format!("{}{cut}", fields.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_answers_are_reported_for_each_field_and_cut() {
+        let set = SignatureSet::parse(
+            "t.toml",
+            "version = 1\n[[signature]]\nid = 'a'\ntitle = 't'\nstrength = 'weak'\n\
+             fields = ['tls.sni', 'http.host']\nexact = 'mcp.example.com'\n\
+             examples.match = ['mcp.example.com', 'mcp.example.org']\n\
+             examples.miss = ['x.example.com', { tls.sni = 'mcp.example.com' }]\n",
+        )
+        .unwrap();
+        let (matcher, _) = set.compile().unwrap();
+        let failures = set.test_examples(&matcher);
+        let seen: Vec<_> = failures
+            .iter()
+            .map(|failure| (failure.expected, failure.example.location.line, &*failure.detail))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (true, 8, "tls.sni"),
+                (true, 8, "tls.sni, byte by byte"),
+                (true, 8, "http.host"),
+                (true, 8, "http.host, byte by byte"),
+                (false, 9, "tls.sni"),
+                (false, 9, "tls.sni, byte by byte"),
+            ]
+        );
     }
 }

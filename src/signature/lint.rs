@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use regex_syntax::hir::{Hir, HirKind};
 
 use super::diagnostic::{Diagnostic, Severity};
-use super::model::{FieldClass, Pattern, Signature, Strength, Values};
+use super::field::{Field, FieldClass};
+use super::model::{Pattern, Signature, Strength, Values};
 use super::regex;
 use super::set::SignatureSet;
 
@@ -18,15 +19,14 @@ impl SignatureSet {
         let mut found = Vec::new();
         let mut seen: HashMap<String, &Signature> = HashMap::new();
         for signature in self.signatures() {
-            let mut warn = |code, message: String| {
-                found.push(
-                    Diagnostic::new(
-                        Severity::Warning,
-                        code,
-                        format!("{}: {message}", signature.id),
-                    )
-                    .at(signature.origin.location.clone()),
-                );
+            let mut warn = |code: &'static str, message: String| {
+                let place = if code.starts_with("no-") && code != "no-literal" {
+                    &signature.origin.location
+                } else {
+                    &signature.clause.location
+                };
+                let message = format!("{}: {message}", signature.id);
+                found.push(Diagnostic::new(Severity::Warning, code, message).at(place.clone()));
             };
             if signature.matches.is_empty() {
                 warn("no-example", "no example that must match".to_owned());
@@ -65,7 +65,7 @@ fn names(signature: &Signature, warn: &mut impl FnMut(&'static str, String)) {
         }
     };
     match &signature.clause.pattern {
-        Pattern::Suffix(values) => each(values, |name| check(name)),
+        Pattern::Suffix(values) => each(values, &mut check),
         Pattern::Wildcard(values) => each(values, |pattern| {
             if let Some(name) = pattern.strip_prefix("*.").filter(|name| !name.contains('*')) {
                 check(name);
@@ -82,9 +82,25 @@ fn names(signature: &Signature, warn: &mut impl FnMut(&'static str, String)) {
     }
 }
 
+/// Paths and expressions that hit more than they seem to.
 fn expressions(signature: &Signature, warn: &mut impl FnMut(&'static str, String)) {
+    let class = signature.clause.fields.first().map(Field::class);
+    if let (Pattern::Substring(values), Some(FieldClass::Path)) = (&signature.clause.pattern, class)
+    {
+        each(values, |text| {
+            warn("unanchored-path", format!("`{text}` may begin in the middle of a segment"));
+        });
+    }
+    if let (Pattern::Substring(values) | Pattern::JsonString(values), Some(FieldClass::Json)) =
+        (&signature.clause.pattern, class)
+    {
+        each(values, |text| {
+            if text.len() < MIN_LITERAL {
+                warn("no-literal", format!("`{text}` is shorter than {MIN_LITERAL} bytes"));
+            }
+        });
+    }
     let Pattern::Regex(values) = &signature.clause.pattern else { return };
-    let class = signature.clause.fields.first().map(super::model::Field::class);
     each(values, |text| {
         let Ok(hir) = regex::parse(text, values.ignore_case) else { return };
         if hir.properties().minimum_len() == Some(0) {
@@ -115,5 +131,65 @@ fn longest_literal(hir: &Hir) -> usize {
         HirKind::Concat(parts) => parts.iter().map(longest_literal).max().unwrap_or(0),
         HirKind::Alternation(parts) => parts.iter().map(longest_literal).min().unwrap_or(0),
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lints(lines: &str) -> Vec<(&'static str, usize)> {
+        let text = format!(
+            "version = 1\nlists.registry = \"lists/mcp-registries.tsv\"\n{}",
+            lines.replace(
+                "[[signature]]",
+                "[[signature]]\ntitle = \"t\"\nstrength = \"weak\"\nreferences = [\"r\"]\n\
+                 examples = { match = [\"x\"], miss = [\"y\"] }"
+            )
+        );
+        let set = SignatureSet::parse("t.toml", &text).unwrap();
+        let line = |found: &Diagnostic| found.location.as_ref().map_or(0, |place| place.line);
+        set.lint().iter().map(|found| (found.code, line(found))).collect()
+    }
+
+    #[test]
+    fn what_is_probably_not_meant_is_found() {
+        #[rustfmt::skip]
+        let cases: &[(&str, &[(&str, usize)])] = &[
+            ("field = 'http.host'\nsuffix = 'co.uk'", &[("public-suffix", 10)]),
+            ("field = 'http.host'\nsuffix = ['example.co.uk', 'workers.dev']", &[("public-suffix", 10)]),
+            ("field = 'http.host'\nwildcard = '*.com'", &[("public-suffix", 10)]),
+            ("field = 'http.host'\nwildcard = '*.example.com'", &[]),
+            ("field = 'http.body'\nregex = 'a*'", &[("matches-empty", 10)]),
+            ("field = 'http.body'\nregex = '[a-z]+:[0-9]+'", &[("no-literal", 10)]),
+            ("field = 'http.body'\nregex = '[a-z]+method[0-9]+'", &[]),
+            ("field = 'http.body'\nregex = 'method|x'", &[("no-literal", 10)]),
+            ("field = 'http.body'\nsubstring = 'ab'", &[("no-literal", 10)]),
+            ("field = 'http.path'\nregex = 'mcp$'", &[("unanchored-path", 10)]),
+            ("field = 'http.path'\nregex = '^/mcp$'", &[]),
+            ("field = 'http.path'\nsubstring = 'mcp'", &[("unanchored-path", 10)]),
+            ("field = 'http.query'\nregex = 'x+'", &[]),
+        ];
+        for (lines, expected) in cases {
+            assert_eq!(lints(&format!("[[signature]]\nid = 'a'\n{lines}\n")), *expected, "{lines}");
+        }
+    }
+
+    #[test]
+    fn the_same_question_asked_twice_is_found() {
+        let twice = "[[signature]]\nid = 'a'\nfield = 'http.path'\npath_prefix = ['/a', '/b']\n\
+                     [[signature]]\nid = 'b'\nfield = 'http.path'\npath_prefix = ['/b', '/a']\n";
+        assert_eq!(lints(twice), [("duplicate-pattern", 18)]);
+        let once = format!("{twice}when = {{ field = 'http.method', exact = 'POST' }}\n");
+        assert_eq!(lints(&once), []);
+    }
+
+    #[test]
+    fn what_a_stranger_needs_is_missed() {
+        let text = "version = 1\n[[signature]]\nid = 'a'\ntitle = 't'\nfield = 'http.query'\n\
+                    substring = 'abc'\nstrength = 'weak'\n";
+        let found = SignatureSet::parse("t.toml", text).unwrap().lint();
+        let codes: Vec<_> = found.iter().map(|found| found.code).collect();
+        assert_eq!(codes, ["no-example", "no-counter-example", "no-reference"]);
     }
 }

@@ -75,26 +75,29 @@ fn entry(
     let name = match check_host(name) {
         Ok(name) => name,
         Err(problem) => {
-            let at = start + (host.as_ptr() as usize - line.as_ptr() as usize);
+            let at = start + offset(line, host);
             collector.error("list-entry", at..at + host.len(), format!("`{host}` {problem}"));
             return None;
         }
     };
     if let Some(path) = path.filter(|path| !path.starts_with('/')) {
-        let at = start + (path.as_ptr() as usize - line.as_ptr() as usize);
+        let at = start + offset(line, path);
         collector.error("list-entry", at..at + path.len(), "a path begins with `/`");
         return None;
     }
     Some(HostEntry {
         host: name.into(),
         below,
-        path: path
-            .map(|path| path.trim_end_matches('/').into())
-            .filter(|path: &Box<str>| !path.is_empty()),
+        path: path.map(|path| path.trim_end_matches('/')).filter(|p| !p.is_empty()).map(Into::into),
         vendor: vendor.map(Into::into),
         resource: resource.map(Into::into),
         line: number,
     })
+}
+
+/// Where a part of a line begins in it.
+fn offset(line: &str, part: &str) -> usize {
+    part.as_ptr().addr() - line.as_ptr().addr()
 }
 
 /// Lower-cases a host name and says what is wrong with it.

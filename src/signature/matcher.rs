@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 
 use super::automaton::{self, FieldAutomaton};
+use super::field::Field;
 use super::hits::{Atom, HitSet, SignatureIndex};
 use super::lists::HostEntry;
-use super::model::Field;
 use super::names::{Name, NameField, NameFields, NameIndex};
 use crate::stream::{Direction, Header};
 
@@ -150,6 +150,12 @@ impl Matcher {
             field => self.fields.get(field),
         }
         .filter(|matcher| !matcher.is_empty())
+    }
+
+    /// The fields besides those of HTTP that have patterns: of messages, tools and
+    /// OAuth. What parses those hands each value it meets to the field's matcher.
+    pub fn message_fields(&self) -> impl Iterator<Item = (&Field, &FieldMatcher)> {
+        self.fields.iter().filter(|(_, matcher)| !matcher.is_empty())
     }
 
     /// The signatures that follow from the hits: those whose own pattern hit and
@@ -313,3 +319,6 @@ impl Expression {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

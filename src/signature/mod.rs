@@ -35,6 +35,7 @@ mod builtin;
 mod compile;
 mod diagnostic;
 mod examples;
+mod field;
 mod hits;
 mod lint;
 mod lists;
@@ -49,12 +50,13 @@ mod set;
 pub use automaton::Budget;
 pub use diagnostic::{Diagnostic, Location, Report, Severity};
 pub use examples::ExampleFailure;
+pub use field::{Field, FieldClass, OAUTH_NAMES};
 pub use hits::{HitSet, SignatureIndex, SignatureIndexSet};
 pub use lists::{HostEntry, HostList};
 pub use matcher::{AutomatonInfo, Cursor, FieldMatcher, Matcher, RequestFields};
 pub use model::{
-    Clause, Condition, EvidenceKind, EvidenceKinds, Example, Field, FieldClass, JsonMember,
-    JsonText, OAUTH_NAMES, Origin, Pattern, Revision, Signature, Strength, Value, Values,
+    Clause, Condition, EvidenceKind, EvidenceKinds, Example, JsonMember, JsonText, Origin, Pattern,
+    Revision, Signature, Strength, Value, Values,
 };
 pub use names::NameField;
 pub use parse::LANGUAGE_VERSION;

@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 
+use super::field::Field;
 use super::hits::Atom;
-use super::model::Field;
 
 /// Names longer than DNS allows are not names.
 const MAX_NAME: usize = 255;

@@ -33,8 +33,7 @@ impl SignatureSet {
         Self::default()
     }
 
-    /// The shipped sets.
-    #[expect(clippy::missing_panics_doc, reason = "a test reads the shipped sets")]
+    /// The shipped sets. (A test reads them, so that this cannot fail.)
     pub fn builtin() -> Self {
         let mut set = Self::new();
         for (name, text) in builtin::SETS {
@@ -123,7 +122,10 @@ impl SignatureSet {
     }
 
     /// The signature at an index of this set (or of the matcher compiled from it).
-    #[expect(clippy::missing_panics_doc, reason = "indexes come from this set")]
+    ///
+    /// # Panics
+    ///
+    /// If the index is one of another, larger set.
     pub fn signature(&self, index: SignatureIndex) -> &Signature {
         &self.signatures[index.index()]
     }
@@ -223,7 +225,48 @@ fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::signature::Field;
+
+    /// A folder of its own for each test, removed afterwards.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            static NEXT: AtomicUsize = AtomicUsize::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("mcpwatch-signature-test-{}-{number}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            std::fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+            let path = self.0.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, text).unwrap();
+            path
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn one(id: &str) -> String {
+        format!(
+            "version = 1\n[[signature]]\nid = \"{id}\"\ntitle = \"t\"\nfield = \"http.body\"\n\
+             substring = \"needle\"\nstrength = \"weak\"\n"
+        )
+    }
+
+    fn messages(report: Report) -> String {
+        report.to_string()
+    }
 
     #[test]
     fn the_shipped_sets_compile_and_their_examples_hold() {
@@ -244,7 +287,98 @@ mod tests {
 
     #[test]
     fn the_shipped_sets_have_no_lints() {
-        let found: Vec<_> = SignatureSet::builtin().lint();
+        let found = SignatureSet::builtin().lint();
         assert!(found.is_empty(), "{}", Report(found));
+    }
+
+    #[test]
+    fn the_sets_in_the_documentation_are_what_it_says_they_are() {
+        let text = include_str!("../../docs/signatures.md");
+        let blocks: Vec<_> = text.split("```toml\n").skip(1).collect();
+        assert!(blocks.len() >= 4);
+        for block in blocks {
+            let block = block.split("```").next().unwrap();
+            let set = SignatureSet::parse("docs/signatures.md", block).unwrap();
+            let (matcher, notes) = set.compile().unwrap();
+            assert_eq!((set.test_examples(&matcher), notes), (vec![], vec![]), "{block}");
+        }
+        for name in Field::NAMES {
+            assert!(text.contains(name), "{name} is not described");
+        }
+    }
+
+    #[test]
+    fn the_shipped_automata_stay_small() {
+        let (matcher, _) = SignatureSet::builtin().compile().unwrap();
+        let bytes: usize = matcher.automata().iter().map(|automaton| automaton.bytes).sum();
+        assert!(bytes < 2 << 20, "{bytes}");
+        assert!(matcher.automata().iter().all(|automaton| automaton.dfas <= 1));
+    }
+
+    #[test]
+    fn loads_files_and_folders_with_their_lists() {
+        let folder = Folder::new();
+        folder.write("sets/b.toml", one("b"));
+        folder.write("sets/a.toml", one("a"));
+        folder.write("sets/notes.txt", "not a set");
+        folder.write("sets/lists/mine.tsv", "mcp.example.com\t-\tExample\n");
+        let hosts = "version = 1\n[lists]\nmine = \"lists/mine.tsv\"\n[[signature]]\nid = \"h\"\n\
+                     title = \"t\"\nfield = \"http.host\"\nhosts = \"mine\"\nstrength = \"strong\"\n";
+        folder.write("sets/c.toml", hosts);
+        let single = folder.write("single.toml", one("single"));
+        let set = SignatureSet::load(&[folder.0.join("sets"), single]).unwrap();
+        let ids: Vec<_> = set.signatures().iter().map(|signature| &*signature.id).collect();
+        assert_eq!(ids, ["a", "b", "h", "single"]);
+        let index = set.find("h").unwrap();
+        assert_eq!(&*set.signature(index).id, "h");
+        assert_eq!(set.find("x"), None);
+        let (matcher, _) = set.compile().unwrap();
+        assert!(matcher.known_host(b"mcp.example.com", None).is_some());
+    }
+
+    #[test]
+    fn an_id_used_twice_is_refused_wherever_it_is() {
+        let folder = Folder::new();
+        let first = folder.write("first.toml", one("same"));
+        let second = folder.write("second.toml", one("same"));
+        let report = messages(SignatureSet::load(&[first, second]).unwrap_err());
+        assert!(report.contains("second.toml:2:1") && report.contains("first.toml:2"), "{report}");
+
+        let mut set = SignatureSet::builtin();
+        let own = SignatureSet::parse("own.toml", &one("mcp.host.label")).unwrap();
+        let before = set.len();
+        set.merge(own).unwrap_err();
+        assert_eq!(set.len(), before);
+        set.merge(SignatureSet::parse("own.toml", &one("own")).unwrap()).unwrap();
+        assert_eq!(set.len(), before + 1);
+    }
+
+    #[test]
+    fn every_unreadable_file_is_reported() {
+        let folder = Folder::new();
+        let missing = folder.0.join("missing.toml");
+        let binary = folder.write("binary.toml", b"version = 1\n\xff\n");
+        let large = folder.write("large.toml", vec![b'#'; MAX_SET_BYTES as usize + 1]);
+        let empty = folder.0.join("empty");
+        std::fs::create_dir_all(&empty).unwrap();
+        let report = SignatureSet::load(&[missing, binary, large, empty]).unwrap_err();
+        assert_eq!(report.0.len(), 4, "{report}");
+        let text = messages(report);
+        for part in ["missing.toml cannot", "binary.toml:2:1", "larger than 4 MiB", "no *.toml"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn lists_lie_beside_their_set() {
+        let folder = Folder::new();
+        folder.write("outside.tsv", "mcp.example.com\n");
+        for name in ["../outside.tsv", "/etc/hosts", "missing.tsv", "."] {
+            let text = format!("version = 1\n[lists]\nx = \"{name}\"\n");
+            let set = folder.write("sets/set.toml", text);
+            let report = SignatureSet::load(&[set]).unwrap_err();
+            let place = report.0.iter().find_map(|found| found.location.as_ref());
+            assert_eq!(place.map(|place| place.line), Some(3), "{report}");
+        }
     }
 }

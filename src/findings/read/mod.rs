@@ -346,6 +346,7 @@ fn blank() -> Row {
             server: unset,
             transport: "tcp",
             community_id: String::new(),
+            server_name: None,
             tunnel: None,
         },
         tls: Default::default(),

@@ -66,6 +66,16 @@ pub(crate) enum Step {
     EndOr(ByteSet),
 }
 
+/// The automaton has more states than can be numbered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooManyStates;
+
+impl From<BuildError> for TooManyStates {
+    fn from(_: BuildError) -> Self {
+        Self
+    }
+}
+
 /// Automata of expressions with the numbers of their patterns.
 pub(super) type Expressions = Vec<(usize, NFA)>;
 
@@ -123,7 +133,7 @@ impl Program {
 
     /// One automaton that finds all patterns anywhere, and for each pattern of
     /// the automaton the number it was added with.
-    pub(super) fn nfa(&self) -> Result<(NFA, Vec<usize>), BuildError> {
+    pub(super) fn nfa(&self) -> Result<(NFA, Vec<usize>), TooManyStates> {
         let mut assembly = Assembly::new()?;
         let root = assembly.root;
         if self.has_sequences() {
@@ -187,7 +197,7 @@ struct Assembly {
 }
 
 impl Assembly {
-    fn new() -> Result<Self, BuildError> {
+    fn new() -> Result<Self, TooManyStates> {
         let mut builder = Builder::new();
         builder.set_utf8(false);
         let root = builder.add_union(Vec::new())?;
@@ -201,7 +211,7 @@ impl Assembly {
     }
 
     /// The match state of a pattern.
-    fn end(&mut self, pattern: usize) -> Result<StateID, BuildError> {
+    fn end(&mut self, pattern: usize) -> Result<StateID, TooManyStates> {
         if let Some(&state) = self.matches.get(&pattern) {
             return Ok(state);
         }
@@ -214,7 +224,7 @@ impl Assembly {
         Ok(state)
     }
 
-    fn trie(&mut self, trie: &Trie) -> Result<StateID, BuildError> {
+    fn trie(&mut self, trie: &Trie) -> Result<StateID, TooManyStates> {
         let mut entries = Vec::with_capacity(trie.children.len());
         for _ in &trie.children {
             entries.push(self.builder.add_union(Vec::new())?);
@@ -240,7 +250,7 @@ impl Assembly {
         step: &Step,
         to: StateID,
         ranges: &mut Vec<Transition>,
-    ) -> Result<(), BuildError> {
+    ) -> Result<(), TooManyStates> {
         match step {
             Step::One(set) => push_ranges(set, to, ranges),
             Step::Optional(set) => {
@@ -278,7 +288,7 @@ impl Assembly {
         string: &[u8],
         to: StateID,
         ranges: &mut Vec<Transition>,
-    ) -> Result<(), BuildError> {
+    ) -> Result<(), TooManyStates> {
         let Some((&first, rest)) = string.split_first() else { return Ok(()) };
         let mut next = to;
         for &byte in rest.iter().rev() {
@@ -290,7 +300,7 @@ impl Assembly {
 
     /// Joins transitions out of one state into as few states as will do; those
     /// of one state must not overlap.
-    fn ranges(&mut self, from: StateID, mut ranges: Vec<Transition>) -> Result<(), BuildError> {
+    fn ranges(&mut self, from: StateID, mut ranges: Vec<Transition>) -> Result<(), TooManyStates> {
         ranges.sort_by_key(|range| (range.start, range.end));
         while !ranges.is_empty() {
             let mut layer: Vec<Transition> = Vec::new();
@@ -308,7 +318,7 @@ impl Assembly {
     }
 
     /// Copies an automaton; its match states become those of `pattern`.
-    fn expression(&mut self, pattern: usize, nfa: &NFA) -> Result<StateID, BuildError> {
+    fn expression(&mut self, pattern: usize, nfa: &NFA) -> Result<StateID, TooManyStates> {
         let end = self.end(pattern)?;
         // Every state gets a way in first, so that states may name later ones.
         let mut entries = Vec::with_capacity(nfa.states().len());

@@ -13,8 +13,9 @@ use toml::de::{DeTable, DeValue};
 
 use self::reader::Reader;
 use super::diagnostic::{Diagnostic, Source};
+use super::field::Field;
 use super::lists::{self, HostList};
-use super::model::{EvidenceKind, Example, Field, Origin, Revision, Signature, Strength};
+use super::model::{EvidenceKind, Example, Origin, Revision, Signature, Strength};
 
 /// The version of the signature language this program understands.
 pub const LANGUAGE_VERSION: i64 = 1;
@@ -26,6 +27,9 @@ const ALL_SYNTAX_ERRORS_BELOW: usize = 512 * 1024;
 /// Opening braces in a file, at most: each may become a table, which takes a
 /// kilobyte.
 const MAX_BRACES: usize = 250_000;
+
+/// Dots in a key from which the TOML parser refuses it.
+const MAX_KEY_DEPTH: usize = 79;
 
 const ROOT_KEYS: &[&str] = &["version", "lists", "signature"];
 
@@ -93,9 +97,23 @@ fn read_toml<'s>(source: &'s Source, reader: &mut Reader<'s>) -> Spanned<DeTable
         }
     };
     for error in &errors {
-        reader.syntax_error(error.span().unwrap_or(0..0), error.message());
+        let span = error.span().unwrap_or_else(|| deep_key(text));
+        reader.syntax_error(span, error.message());
     }
     document
+}
+
+/// The TOML parser does not say where a dotted key is too deep: in the first line
+/// with that many dots.
+fn deep_key(text: &str) -> Range<usize> {
+    let mut start = 0;
+    for line in text.split('\n') {
+        if memchr::memchr_iter(b'.', line.as_bytes()).count() >= MAX_KEY_DEPTH {
+            return start..start + line.len();
+        }
+        start += line.len() + 1;
+    }
+    0..0
 }
 
 /// What is known while one file is read.
@@ -195,10 +213,10 @@ impl<'s> File<'s> {
                 .get(key)
                 .and_then(|value| self.reader.choice(value, Revision::parse, Revision::NAMES))
         });
-        if let (Some(first), Some(last), Some(value)) = (since, until, table.get("until")) {
-            if last < first {
-                self.reader.error("revision", value.span(), "`until` is before `since`");
-            }
+        if let (Some(first), Some(last), Some(value)) = (since, until, table.get("until"))
+            && last < first
+        {
+            self.reader.error("revision", value.span(), "`until` is before `since`");
         }
         let tags = self.reader.texts(table.get("tags"));
         let references = self.reader.texts(table.get("references"));
@@ -328,3 +346,6 @@ fn article(value: &DeValue<'_>) -> String {
     let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
     format!("{article} {name}")
 }
+
+#[cfg(test)]
+mod tests;

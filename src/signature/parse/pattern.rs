@@ -8,10 +8,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::{File, article};
 use crate::signature::diagnostic::suggestion;
+use crate::signature::field::{Field, FieldClass};
 use crate::signature::lists::check_host;
-use crate::signature::model::{
-    Clause, Condition, Field, FieldClass, JsonMember, JsonText, Pattern, Value, Values,
-};
+use crate::signature::model::{Clause, Condition, JsonMember, JsonText, Pattern, Value, Values};
 use crate::signature::regex;
 use crate::stream::Direction;
 
@@ -110,7 +109,8 @@ impl<'s> File<'s> {
             self.reader.error("unsuited-pattern", key.span(), message);
             return None;
         }
-        Some(Clause { fields, direction, pattern, span: span.clone() })
+        let location = self.reader.location(value.span());
+        Some(Clause { fields, direction, pattern, location })
     }
 
     /// `when`: one condition, or an array of which all must hold.

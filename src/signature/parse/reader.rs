@@ -8,7 +8,7 @@ use toml::de::{DeArray, DeString, DeTable, DeValue};
 
 use super::article;
 use crate::signature::diagnostic::{Collector, Diagnostic, Location, Source, suggestion};
-use crate::signature::model::Field;
+use crate::signature::field::Field;
 
 /// Values of a file, with the problems found so far.
 pub(super) struct Reader<'s> {
@@ -152,7 +152,7 @@ impl<'s> Reader<'s> {
             let help = match name {
                 name if name.starts_with("oauth.") => suggestion(
                     name.trim_start_matches("oauth."),
-                    crate::signature::model::OAUTH_NAMES.iter().copied(),
+                    crate::signature::field::OAUTH_NAMES.iter().copied(),
                 ),
                 name => suggestion(name, Field::NAMES.iter().copied()),
             };
