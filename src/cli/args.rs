@@ -17,7 +17,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Replay captures and report the MCP traffic in them
-    Scan(ScanArgs),
+    Scan(Box<ScanArgs>),
     /// Work on signature sets
     #[command(subcommand)]
     Signatures(SignaturesCommand),

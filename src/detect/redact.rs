@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::sync::LazyLock;
 
 use regex_automata::meta::Regex;
+use regex_automata::util::syntax;
 use sha2::{Digest, Sha256};
 
 /// What stands for a secret.
@@ -26,17 +27,21 @@ const PATTERNS: &[&str] = &[
         r#"credential|private[_-]?key|session[_-]?id|cookie)[a-z0-9_.-]*\\?"?\s*[:=]\s*\\?"?"#,
         r#"(?:(?:bearer|basic)\s+)?[^"\\&\s,}]+"#
     ),
-    r"(?i)(?-u:\b)(?:bearer|basic)\s+[a-z0-9._~+/=-]{6,}",
+    r"(?i)\b(?:bearer|basic)\s+[a-z0-9._~+/=-]{6,}",
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
-    r"(?-u:\b)eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}",
-    r"(?-u:\b)(?:AKIA|ASIA)[0-9A-Z]{16}(?-u:\b)",
-    r"(?-u:\b)(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|sk-|sk_live_|sk_test_|rk_live_|pk_live_|AIza|npm_|pypi-|hf_|lin_api_|ntn_|dop_v1_|SG\.)[A-Za-z0-9_.-]{10,}",
+    r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}",
+    r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
+    r"\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|sk-|sk_live_|sk_test_|rk_live_|pk_live_|AIza|npm_|pypi-|hf_|lin_api_|ntn_|dop_v1_|SG\.)[A-Za-z0-9_.-]{10,}",
 ];
 
 /// Names of MCP members that sound like secrets and are none.
 const HARMLESS: &[&str] = &["progressToken", "maxTokens"];
 
-static SECRETS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new_many(PATTERNS).ok());
+static SECRETS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    // Matches begin and end at ASCII characters, so bytes will do.
+    let syntax = syntax::Config::new().unicode(false).utf8(false);
+    Regex::builder().syntax(syntax).build_many(PATTERNS).ok()
+});
 
 /// `text` without its secrets.
 pub(super) fn text(text: &str) -> String {
