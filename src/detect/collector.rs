@@ -657,7 +657,8 @@ impl Collector {
             awaited = entry.awaited(&message);
             &*entry
         });
-        let asked = state.take(message.direction, &message.facts, awaited.as_deref());
+        let place = message.exchange.map(|exchange| (id, exchange));
+        let asked = state.take(message.direction, &message.facts, place, awaited.as_deref());
         self.counters.messages += 1;
         if asked.is_none() && is_answer(&message.facts) {
             self.counters.answers_unpaired += 1;

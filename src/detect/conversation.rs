@@ -1,5 +1,6 @@
 //! A conversation: what one MCP client does with one MCP server endpoint.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use super::event::{FlowFacts, Identity, Implementation, MessageFacts, Volume};
 use super::verdict::Verdict;
 use crate::findings::{Confidence, HttpColumns, McpTransport, MessageKind, TlsColumns};
 use crate::flow::PacketRef;
-use crate::stream::Direction;
+use crate::stream::{Direction, ExchangeId};
 
 /// Methods told apart in one conversation; the rest is counted together.
 const MAX_METHODS: usize = 256;
@@ -28,6 +29,16 @@ pub(super) struct Asked {
     pub(super) method: String,
     pub(super) name: Option<String>,
 }
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+struct Waiting {
+    place: Option<Place>,
+    asked: Asked,
+}
+
+/// An exchange: its flow, and which one of the flow.
+pub(super) type Place = (u64, ExchangeId);
 
 /// Messages of one method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,7 +80,9 @@ pub(super) struct Conversation {
     /// Flows that are open and last carried this conversation.
     pub(super) open_flows: u32,
     pub(super) progress: Progress,
-    pending: HashMap<(Direction, String), Asked>,
+    /// Clients that share a conversation may have used the same id at once; the
+    /// exchange then tells their requests apart.
+    pending: HashMap<(Direction, String), VecDeque<Waiting>>,
     pending_order: VecDeque<(Direction, String)>,
 }
 
@@ -162,33 +175,34 @@ impl Conversation {
         }
     }
 
-    /// Takes in a message and returns what the request asked for that it
-    /// answers, if it is an answer; `awaited` is that request's id where the
-    /// exchange tells it.
+    /// Takes in a message that came in the exchange at `place`, and returns what
+    /// the request asked for that it answers, if it is an answer; `awaited` is
+    /// that request's id where the exchange tells it.
     pub(super) fn take(
         &mut self,
         direction: Direction,
         message: &MessageFacts,
+        place: Option<Place>,
         awaited: Option<&str>,
     ) -> Option<Asked> {
         self.messages += 1;
         match message.kind {
             MessageKind::Request | MessageKind::Notification => {
-                self.take_call(direction, message);
+                self.take_call(direction, message, place);
                 None
             }
             MessageKind::Response | MessageKind::Error => {
-                self.take_answer(direction, message, awaited)
+                self.take_answer(direction, message, place, awaited)
             }
         }
     }
 
-    fn take_call(&mut self, direction: Direction, message: &MessageFacts) {
+    fn take_call(&mut self, direction: Direction, message: &MessageFacts, place: Option<Place>) {
         let Some(method) = &message.method else { return };
         self.tally(method).requests += 1;
         if let (Some(id), MessageKind::Request) = (&message.id, message.kind) {
             let asked = Asked { method: method.clone(), name: message.name.clone() };
-            self.await_answer((direction, id.clone()), asked);
+            self.await_answer((direction, id.clone()), Waiting { place, asked });
         }
         if direction == Direction::ToClient {
             return;
@@ -215,6 +229,7 @@ impl Conversation {
         &mut self,
         direction: Direction,
         message: &MessageFacts,
+        place: Option<Place>,
         awaited: Option<&str>,
     ) -> Option<Asked> {
         if direction == Direction::ToClient {
@@ -227,7 +242,7 @@ impl Conversation {
             adopt(&mut self.server, message.server.as_ref());
         }
         let id = awaited.or(message.id.as_deref())?;
-        let asked = self.pending.remove(&(direction.reverse(), id.to_owned()))?;
+        let asked = self.answered((direction.reverse(), id.to_owned()), place)?;
         let tally = self.tally(&asked.method);
         match message.kind {
             MessageKind::Error => tally.errors += 1,
@@ -241,13 +256,28 @@ impl Conversation {
         self.pending.contains_key(&(direction, id.to_owned()))
     }
 
-    fn await_answer(&mut self, key: (Direction, String), asked: Asked) {
-        if self.pending.insert(key.clone(), asked).is_none() {
-            self.pending_order.push_back(key);
+    /// The request that an answer is for: that of its own exchange, else the last
+    /// one with that id.
+    fn answered(&mut self, key: (Direction, String), place: Option<Place>) -> Option<Asked> {
+        let waiting = self.pending.get_mut(&key)?;
+        let own = waiting.iter().rposition(|waiting| waiting.place == place);
+        let at = own.or(waiting.len().checked_sub(1))?;
+        let Waiting { asked, .. } = waiting.remove(at)?;
+        if waiting.is_empty() {
+            self.pending.remove(&key);
         }
+        Some(asked)
+    }
+
+    fn await_answer(&mut self, key: (Direction, String), waiting: Waiting) {
+        self.pending.entry(key.clone()).or_default().push_back(waiting);
+        self.pending_order.push_back(key);
         while self.pending_order.len() > MAX_PENDING {
-            if let Some(oldest) = self.pending_order.pop_front() {
-                self.pending.remove(&oldest);
+            let Some(oldest) = self.pending_order.pop_front() else { return };
+            let Entry::Occupied(mut entry) = self.pending.entry(oldest) else { continue };
+            entry.get_mut().pop_front();
+            if entry.get().is_empty() {
+                entry.remove();
             }
         }
     }
@@ -260,7 +290,7 @@ impl Conversation {
 
     /// Takes over all that another conversation had gathered, as it proved to be
     /// part of this one.
-    pub(super) fn absorb(&mut self, other: Conversation) {
+    pub(super) fn absorb(&mut self, mut other: Conversation) {
         self.messages += other.messages;
         for (method, tally) in &other.methods {
             let sum = self.tally(method);
@@ -270,6 +300,11 @@ impl Conversation {
         }
         let room = MAX_TOOLS.saturating_sub(self.tools.len());
         self.tools.extend(other.tools.into_iter().take(room));
+        for key in other.pending_order {
+            if let Some(waiting) = other.pending.get_mut(&key).and_then(VecDeque::pop_front) {
+                self.await_answer(key, waiting);
+            }
+        }
         self.verdict.merge(&other.verdict);
         if other.first.time < self.first.time {
             self.first = other.first;
@@ -287,5 +322,92 @@ impl Conversation {
 fn adopt<T: Clone>(slot: &mut Option<T>, value: Option<&T>) {
     if slot.is_none() {
         *slot = value.cloned();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::SourceId;
+    use crate::decode::TunnelPath;
+    use crate::detect::event::Weight;
+    use crate::flow::Protocol;
+    use crate::time::Timestamp;
+
+    fn conversation() -> Conversation {
+        let first = PacketRef { source: SourceId(0), number: 1, time: Timestamp::MIN };
+        let flow = FlowFacts {
+            id: 0,
+            client: "192.0.2.1:50000".parse().unwrap(),
+            server: "192.0.2.2:8000".parse().unwrap(),
+            protocol: Protocol::Tcp,
+            community_id: String::new(),
+            tunnel: TunnelPath::default(),
+            first,
+        };
+        Conversation::new(Arc::new(flow), 0, first)
+    }
+
+    fn message(kind: MessageKind, id: &str, method: Option<&str>) -> MessageFacts {
+        MessageFacts {
+            kind,
+            weight: Weight::Proof,
+            proof: None,
+            modern: false,
+            id: Some(id.to_owned()),
+            method: method.map(str::to_owned),
+            name: None,
+            error_code: None,
+            protocol_version: None,
+            client: None,
+            server: None,
+            excerpt: String::new(),
+        }
+    }
+
+    fn ask(conversation: &mut Conversation, flow: u64, id: &str, method: &str) {
+        let message = message(MessageKind::Request, id, Some(method));
+        conversation.take(Direction::ToServer, &message, Some((flow, ExchangeId(0))), None);
+    }
+
+    fn answer(conversation: &mut Conversation, flow: u64, id: &str) -> Option<String> {
+        let message = message(MessageKind::Response, id, None);
+        let place = Some((flow, ExchangeId(0)));
+        conversation.take(Direction::ToClient, &message, place, None).map(|asked| asked.method)
+    }
+
+    #[test]
+    fn requests_with_the_same_id_are_told_apart_by_their_exchange() {
+        let mut conversation = conversation();
+        ask(&mut conversation, 1, "7", "tools/list");
+        ask(&mut conversation, 2, "7", "tools/call");
+        ask(&mut conversation, 3, "7", "prompts/list");
+        assert_eq!(answer(&mut conversation, 1, "7").as_deref(), Some("tools/list"));
+        assert_eq!(answer(&mut conversation, 9, "7").as_deref(), Some("prompts/list"));
+        assert_eq!(answer(&mut conversation, 2, "7").as_deref(), Some("tools/call"));
+        assert_eq!(answer(&mut conversation, 2, "7"), None);
+        assert!(conversation.pending.is_empty());
+    }
+
+    #[test]
+    fn what_is_absorbed_still_waits_for_its_answer() {
+        let mut refused = conversation();
+        ask(&mut refused, 1, "6", "tools/list");
+        let mut held = conversation();
+        held.absorb(refused);
+        assert!(held.awaits(Direction::ToServer, "6"));
+        assert_eq!(answer(&mut held, 1, "6").as_deref(), Some("tools/list"));
+        assert_eq!(held.methods["tools/list"].responses, 1);
+    }
+
+    #[test]
+    fn requests_that_are_never_answered_are_forgotten() {
+        let mut conversation = conversation();
+        for id in 0..MAX_PENDING + 10 {
+            ask(&mut conversation, 1, &(id % (MAX_PENDING + 5)).to_string(), "ping");
+        }
+        let waiting: usize = conversation.pending.values().map(VecDeque::len).sum();
+        assert_eq!(waiting, MAX_PENDING);
+        assert_eq!(answer(&mut conversation, 1, "9"), None);
     }
 }
