@@ -930,8 +930,11 @@ fn describe(conversation: &mut Conversation, exchange: Option<&Exchange>, messag
         Carrier::Body | Carrier::EventStream => McpTransport::StreamableHttp,
     });
     let Some(request) = request else { return };
-    if conversation.http.path.is_none() {
-        conversation.http = request_columns(request);
+    // What hinted at MCP on the connection before, such as a look at OAuth
+    // metadata, is not where the server is. A legacy stream is.
+    let first = conversation.messages == 1 && conversation.transport != Some(McpTransport::HttpSse);
+    if first || conversation.http.path.is_none() {
+        conversation.http = exchange.map(exchange_columns).unwrap_or_default();
     }
     if conversation.version_asked.is_none() {
         conversation.version_asked.clone_from(&request.protocol_version);

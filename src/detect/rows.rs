@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::conversation::{Asked, Conversation};
-use super::event::{FlowFacts, MessageFacts};
+use super::event::{FlowFacts, Implementation, MessageFacts};
 use super::redact;
 use crate::findings::{
     CaptureColumns, Confidence, FindingSink, FlowColumns, Governance, HttpColumns, IdentityColumns,
@@ -210,9 +210,9 @@ impl RowWriter {
             protocol_version: agreed.or_else(|| conversation.version_asked.clone()),
             session_id: session,
             client_name: conversation.client.as_ref().map(|client| client.name.clone()),
-            client_version: conversation.client.as_ref().map(|client| client.version.clone()),
+            client_version: conversation.client.as_ref().and_then(version),
             server_name: conversation.server.as_ref().map(|server| server.name.clone()),
-            server_version: conversation.server.as_ref().map(|server| server.version.clone()),
+            server_version: conversation.server.as_ref().and_then(version),
             ..McpColumns::default()
         }
     }
@@ -251,6 +251,11 @@ impl RowWriter {
 fn without_port(authority: &str) -> &str {
     let host = std::str::from_utf8(Authority::parse(authority.as_bytes()).host);
     host.unwrap_or(authority).trim_start_matches('[').trim_end_matches(']')
+}
+
+/// The version that a client or server gave; none if the message was cut before.
+fn version(implementation: &Implementation) -> Option<String> {
+    Some(implementation.version.clone()).filter(|version| !version.is_empty())
 }
 
 fn phrase(confidence: Confidence) -> &'static str {
