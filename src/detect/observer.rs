@@ -16,6 +16,7 @@ use crate::flow::{CloseReason, FlowHandler, FlowInfo};
 use crate::signature::Matcher;
 use crate::stream::coding::{CodingCounters, CodingLimits};
 use crate::stream::dns::{DnsParser, ResolutionBuilder, looks_like_dns};
+use crate::stream::quic::{self, Quic};
 use crate::stream::tls::KeyStore;
 use crate::stream::{Connection, Direction, StreamCounters, StreamLimits};
 
@@ -64,6 +65,8 @@ pub struct ObserverLimits {
 #[derive(Debug)]
 pub(crate) struct FlowState {
     connection: Connection,
+    /// The QUIC connection, where the datagrams are one.
+    quic: Option<Box<Quic>>,
     view: View,
 }
 
@@ -190,7 +193,8 @@ impl FlowHandler for Observer {
 
     fn opened(&mut self, _flow: &mut FlowInfo) -> FlowState {
         self.counters.flows += 1;
-        FlowState { connection: Connection::new(self.limits.stream), view: View::default() }
+        let connection = Connection::new(self.limits.stream);
+        FlowState { connection, quic: None, view: View::default() }
     }
 
     fn data(
@@ -200,17 +204,17 @@ impl FlowHandler for Observer {
         direction: Direction,
         data: &[u8],
     ) {
-        let FlowState { connection, view } = state;
+        let FlowState { connection, view, .. } = state;
         connection.feed(direction, data, &mut FlowSink { observer: self, flow, view });
     }
 
     fn gap(&mut self, state: &mut FlowState, flow: &mut FlowInfo, direction: Direction, len: u64) {
-        let FlowState { connection, view } = state;
+        let FlowState { connection, view, .. } = state;
         connection.gap(direction, len, &mut FlowSink { observer: self, flow, view });
     }
 
     fn end(&mut self, state: &mut FlowState, flow: &mut FlowInfo, direction: Direction) {
-        let FlowState { connection, view } = state;
+        let FlowState { connection, view, .. } = state;
         connection.end(direction, &mut FlowSink { observer: self, flow, view });
     }
 
@@ -222,17 +226,30 @@ impl FlowHandler for Observer {
         data: &[u8],
         _missing: u32,
     ) {
-        if looks_like_dns(data, flow.server_port()) {
-            self.dns(&mut state.view, flow, direction, data);
-        } else {
+        let FlowState { quic, view, .. } = state;
+        if quic.is_none() && looks_like_dns(data, flow.server_port()) {
+            return self.dns(view, flow, direction, data);
+        }
+        if quic.is_none() && quic::probe(data) {
+            *quic = Some(Box::new(Quic::new(self.limits.stream.quic)));
+        }
+        let Some(quic) = quic else { return flow.dismiss() };
+        let keys = Arc::clone(&self.keys);
+        quic.datagram(direction, data, &keys, &mut FlowSink { observer: self, flow, view });
+        if quic.nothing_more() {
             flow.dismiss();
         }
     }
 
     fn closed(&mut self, state: FlowState, flow: &FlowInfo, _why: CloseReason) {
-        let FlowState { mut connection, mut view } = state;
+        let FlowState { mut connection, quic, mut view } = state;
         let mut flow = flow.clone();
         let (flow, view) = (&mut flow, &mut view);
+        if let Some(mut quic) = quic {
+            quic.close(&mut FlowSink { observer: self, flow, view });
+            self.stream.quic.merge(quic.counters());
+            self.stream.http3.merge(&quic.http3_counters());
+        }
         connection.close(&mut FlowSink { observer: self, flow, view });
         if view.facts.is_some() {
             let overlap_conflict = flow.has_overlap_conflict();

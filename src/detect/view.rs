@@ -15,6 +15,7 @@ use crate::mcp::{self, Message, MessageSink, RawStream, Session};
 use crate::signature::{HitSet, NameField, RequestFields, SignatureIndex, SignatureIndexSet};
 use crate::stream::coding::Decoder;
 use crate::stream::http2::Http2Sink;
+use crate::stream::quic::{ConnectionId, QuicSink, QuicVersion};
 use crate::stream::tls::{KeyStore, TlsInfo, TlsNews};
 use crate::stream::uri::{self, Target};
 use crate::stream::websocket::{MessageKind, WebSocket, WebSocketSink};
@@ -396,6 +397,18 @@ impl Http2Sink for FlowSink<'_> {
             let parser = WebSocket::new(&[], true, limits);
             self.open_channel(id, Some(Box::new(parser)));
         }
+    }
+}
+
+impl QuicSink for FlowSink<'_> {
+    fn quic_news(&mut self, _: u16, _: QuicVersion, news: TlsNews, info: &TlsInfo) {
+        self.tls(news, info);
+    }
+
+    fn quic_connection_id(&mut self, _: u16, _: Direction, _: &ConnectionId) {}
+
+    fn quic_reversed(&mut self) {
+        self.reverse();
     }
 }
 

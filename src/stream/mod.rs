@@ -6,8 +6,10 @@ pub mod dns;
 mod exchange;
 pub mod http1;
 pub mod http2;
+pub mod http3;
 pub mod names;
 pub mod preface;
+pub mod quic;
 pub mod sse;
 #[cfg(test)]
 mod testing;

@@ -15,7 +15,9 @@ use self::sniff::{Guess, Side, Sniffer};
 use super::dns::DnsCounters;
 use super::http1::{self, Http1, Http1Counters, Http1Limits, Progress, Switch};
 use super::http2::{self, Http2, Http2Counters, Http2Limits, Http2Sink};
+use super::http3::Http3Counters;
 use super::preface::{PrefaceCounters, PrefaceParser, PrefaceProgress};
+use super::quic::{QuicCounters, QuicLimits};
 use super::tls::{KeyStore, TlsCounters, TlsInfo, TlsLimits, TlsNews};
 use super::websocket::{WebSocket, WebSocketCounters, WebSocketLimits, WebSocketSink};
 use super::{Direction, ExchangeId};
@@ -66,6 +68,10 @@ pub struct StreamCounters {
     pub websocket: WebSocketCounters,
     /// DNS.
     pub dns: DnsCounters,
+    /// QUIC.
+    pub quic: QuicCounters,
+    /// HTTP/3.
+    pub http3: Http3Counters,
 }
 
 impl StreamCounters {
@@ -78,6 +84,8 @@ impl StreamCounters {
         self.http2.merge(&other.http2);
         self.websocket.merge(&other.websocket);
         self.dns.merge(&other.dns);
+        self.quic.merge(&other.quic);
+        self.http3.merge(&other.http3);
     }
 
     /// Calls `visit` with section, name and value of every counter.
@@ -89,6 +97,8 @@ impl StreamCounters {
         self.http2.each(&mut |name, value| visit("http2", name, value));
         self.websocket.each(&mut |name, value| visit("websocket", name, value));
         self.dns.each(&mut |name, value| visit("dns", name, value));
+        self.quic.each(&mut |name, value| visit("quic", name, value));
+        self.http3.each(&mut |name, value| visit("http3", name, value));
     }
 }
 
@@ -103,6 +113,8 @@ pub struct StreamLimits {
     pub http2: Http2Limits,
     /// WebSocket.
     pub websocket: WebSocketLimits,
+    /// QUIC and HTTP/3.
+    pub quic: QuicLimits,
 }
 
 /// Receives what a connection carries.

@@ -6,27 +6,27 @@ use crate::stream::Header;
 /// Pseudo-header fields (RFC 9113 section 8.3), and how well the fields are
 /// formed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Pseudo<'a> {
-    pub(super) method: Option<&'a [u8]>,
-    pub(super) scheme: Option<&'a [u8]>,
-    pub(super) authority: Option<&'a [u8]>,
-    pub(super) path: Option<&'a [u8]>,
+pub(crate) struct Pseudo<'a> {
+    pub(crate) method: Option<&'a [u8]>,
+    pub(crate) scheme: Option<&'a [u8]>,
+    pub(crate) authority: Option<&'a [u8]>,
+    pub(crate) path: Option<&'a [u8]>,
     /// Of an extended CONNECT (RFC 8441).
-    pub(super) protocol: Option<&'a [u8]>,
-    pub(super) status: Option<&'a [u8]>,
+    pub(crate) protocol: Option<&'a [u8]>,
+    pub(crate) status: Option<&'a [u8]>,
     /// There are pseudo-header fields.
-    pub(super) any: bool,
+    pub(crate) any: bool,
     /// Some field is not as the RFC wants it.
-    pub(super) irregular: bool,
+    pub(crate) irregular: bool,
     /// Fields that a reader may take for framing: a transfer coding, lengths
     /// that differ (section 8.1.1 and 8.2.2).
-    pub(super) ambiguous_framing: bool,
+    pub(crate) ambiguous_framing: bool,
     host: Option<&'a [u8]>,
     content_length: Option<&'a [u8]>,
 }
 
 impl<'a> Pseudo<'a> {
-    pub(super) fn of(fields: &'a FieldList) -> Self {
+    pub(crate) fn of(fields: &'a FieldList) -> Self {
         let mut pseudo = Self::default();
         let mut regular = false;
         for field in fields.iter() {
@@ -42,12 +42,12 @@ impl<'a> Pseudo<'a> {
     }
 
     /// The host: `:authority`, or else the `host` field.
-    pub(super) fn host(&self) -> Option<&'a [u8]> {
+    pub(crate) fn host(&self) -> Option<&'a [u8]> {
         self.authority.or(self.host)
     }
 
     /// The target: `:path`, or for a CONNECT what is connected to.
-    pub(super) fn target(&self) -> &'a [u8] {
+    pub(crate) fn target(&self) -> &'a [u8] {
         match self.path {
             None if self.method == Some(b"CONNECT") => self.authority.unwrap_or_default(),
             path => path.unwrap_or_default(),
@@ -55,7 +55,7 @@ impl<'a> Pseudo<'a> {
     }
 
     /// The status code; 0 if there is none.
-    pub(super) fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         match self.status {
             Some(&[a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9']) => {
                 let digit = |byte: u8| u16::from(byte - b'0');
@@ -66,7 +66,7 @@ impl<'a> Pseudo<'a> {
     }
 
     /// The protocol that is asked for; one whose name is not too long.
-    pub(super) fn extended_connect(&self) -> Option<&'a [u8]> {
+    pub(crate) fn extended_connect(&self) -> Option<&'a [u8]> {
         const MAX_LEN: usize = 64;
         let protocol = self.protocol.filter(|protocol| protocol.len() <= MAX_LEN);
         protocol.filter(|_| self.method == Some(b"CONNECT"))
@@ -111,7 +111,7 @@ impl<'a> Pseudo<'a> {
 }
 
 /// Whether this is a pseudo-header field.
-pub(super) fn is_pseudo(field: &Header<'_>) -> bool {
+pub(crate) fn is_pseudo(field: &Header<'_>) -> bool {
     field.name.first() == Some(&b':')
 }
 

@@ -38,8 +38,8 @@
 mod frame;
 mod frames;
 mod gap;
-mod head;
-mod hpack;
+pub(crate) mod head;
+pub(crate) mod hpack;
 mod message;
 mod probe;
 mod resync;

@@ -8,22 +8,21 @@
 //! read as ever.
 
 mod fields;
-mod huffman;
-mod primitives;
+pub(crate) mod huffman;
+pub(crate) mod primitives;
 mod static_table;
 mod table;
 
 #[cfg(test)]
-pub(super) mod testing;
+pub(crate) mod testing;
 
-use self::fields::Draft;
 use self::huffman::BadHuffman;
 use self::primitives::{Literal, Stop, integer};
 use self::static_table::STATIC_TABLE;
 use self::table::{Lookup, Table};
 use crate::stream::Header;
 
-pub(crate) use self::fields::FieldList;
+pub(crate) use self::fields::{Draft, FieldList};
 
 /// The decoder of one direction.
 #[derive(Debug)]

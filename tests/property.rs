@@ -1,0 +1,67 @@
+//! What is found does not depend on how the traffic was captured: cut into other
+//! segments, disordered, wrapped in tunnels, or stored in another format, it
+//! gives the same findings. Of what was captured in part, nothing is invented.
+
+use std::fmt::Write;
+
+use crate::support::compare::{Summary, Tolerance, difference};
+use crate::support::corpus::{self, Capture};
+use crate::support::packet::{self, Frame};
+use crate::support::random::Random;
+use crate::support::scan::{self, ENGINE, Found};
+use crate::support::variant::{Keeps, VARIANTS, Variant};
+
+/// Captures to which every variant is applied: each transport, several
+/// connections, sessions and servers, both eras of the protocol.
+const THOROUGH: &[&str] = &[
+    "p-ts1-json.pcap",
+    "p-fastmcp.pcap",
+    "p-legacysse-ts1.pcap",
+    "p-ws-py130-deflate.pcap",
+    "p-rmcp-2026-07-28.pcap",
+    "p-ts1-batch-2025-03-26.pcap",
+    "p-raw-ndjson-tcp.pcap",
+    "p-mcp-remote.pcap",
+];
+
+/// Variants drawn for each of the other captures.
+const DRAWN: usize = 2;
+
+#[test]
+fn every_variant_of_some_captures() {
+    let chosen = |capture: &Capture| THOROUGH.contains(&&*capture.name);
+    check(chosen, |_| VARIANTS.to_vec());
+}
+
+#[test]
+fn some_variants_of_every_capture() {
+    let chosen = |capture: &Capture| !THOROUGH.contains(&&*capture.name);
+    check(chosen, |capture| {
+        let mut random = Random::new(&capture.name);
+        (0..DRAWN).map(|_| VARIANTS[random.below(VARIANTS.len())]).collect()
+    });
+}
+
+fn check(chosen: impl Fn(&Capture) -> bool, variants: impl Fn(&Capture) -> Vec<Variant>) {
+    let mut objections = String::new();
+    for capture in corpus::captures().into_iter().filter(chosen) {
+        let frames = packet::read(&capture.path());
+        let expected = scan::capture(&capture);
+        for variant in variants(&capture) {
+            let objection = judge(variant, &frames, &expected);
+            if !objection.is_empty() {
+                writeln!(objections, "{}, {}:\n{objection}", capture.name, variant.name).unwrap();
+            }
+        }
+    }
+    assert!(objections.is_empty(), "\n{objections}");
+}
+
+fn judge(variant: Variant, frames: &[Frame], expected: &Found) -> String {
+    let found = scan::bytes(&ENGINE, variant.apply(frames));
+    let tolerance = Tolerance { volume: variant.keeps == Keeps::Repeated };
+    match variant.keeps {
+        Keeps::Everything | Keeps::Repeated => difference(&expected.rows, &found.rows, tolerance),
+        Keeps::Part => Summary::of(&found.rows).beyond(&Summary::of(&expected.rows)),
+    }
+}

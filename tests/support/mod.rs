@@ -1,0 +1,11 @@
+//! What the tests share: the recorded captures with their truth, running the
+//! engine, comparing rows, and making and rewriting packets.
+
+pub(crate) mod compare;
+pub(crate) mod corpus;
+pub(crate) mod http;
+pub(crate) mod packet;
+pub(crate) mod random;
+pub(crate) mod scan;
+pub(crate) mod variant;
+pub(crate) mod wire;

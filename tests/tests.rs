@@ -1,0 +1,10 @@
+//! What mcpwatch promises, tested from outside: one binary, so that the crate is
+//! linked once.
+
+#![allow(clippy::unwrap_used)]
+
+mod evasion;
+mod property;
+mod support;
+mod truth;
+mod workers;
