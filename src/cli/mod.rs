@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use self::args::{Cli, ColorWhen, Command};
+use crate::findings::escape::printable;
 
 /// How a run ended, as scripts see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +70,11 @@ fn print(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Exit {
     }
 }
 
-/// Tells the user of a problem.
+/// Tells the user of a problem. File names are made safe to show.
 fn complain(message: &str) {
+    let lines: Vec<_> = message.lines().map(printable).collect();
     // Standard error may be closed; there is nowhere else to say so.
-    let _ = writeln!(anstream::stderr(), "mcpwatch: {message}");
+    let _ = writeln!(anstream::stderr(), "mcpwatch: {}", lines.join("\n"));
 }
 
 impl From<ColorWhen> for anstream::ColorChoice {
