@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::LazyLock;
 
-use mcpwatch::findings::{Confidence, Kind, MessageDirection, Row};
+use mcpwatch::findings::{Confidence, Kind, MessageDirection, MessageKind, Row};
 use regex_automata::meta::Regex;
+use regex_automata::util::syntax;
 use serde_json::Value;
 
 use crate::support::compare::Summary;
@@ -227,7 +228,7 @@ fn hosts_and_paths_are_read_as_servers_read_them() {
 fn is_posted(row: &Row) -> bool {
     row.kind == Kind::Message
         && row.mcp.direction == Some(MessageDirection::ToServer)
-        && row.mcp.method.is_some()
+        && matches!(row.mcp.message_kind, Some(MessageKind::Request | MessageKind::Notification))
         && row.http.method.as_deref() == Some("POST")
 }
 
@@ -252,7 +253,10 @@ fn capture_of(request: &Request) -> Vec<u8> {
 }
 
 fn gateway_sees(body: &[u8]) -> bool {
-    static EXPRESSIONS: LazyLock<Regex> = LazyLock::new(|| Regex::new_many(&GATEWAY).unwrap());
+    static EXPRESSIONS: LazyLock<Regex> = LazyLock::new(|| {
+        let syntax = syntax::Config::new().unicode(false).utf8(false);
+        Regex::builder().syntax(syntax).build_many(&GATEWAY).unwrap()
+    });
     EXPRESSIONS.is_match(&body[..body.len().min(GATEWAY_LOOKS_AT)])
 }
 

@@ -3,7 +3,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cli;
+mod docs;
 mod evasion;
+mod policy;
 mod property;
 mod support;
 mod truth;

@@ -7,12 +7,8 @@ use std::fmt::{Debug, Write};
 use mcpwatch::findings::Confidence;
 
 use crate::support::compare::Summary;
-use crate::support::corpus::{Capture, Counts, Label, Layers, Truth, captures};
+use crate::support::corpus::{Capture, Counts, Label, Truth, captures};
 use crate::support::scan;
-
-/// Protocols that the engine does not read yet. Captures in which they wrap the
-/// messages give nothing; a test fails when they do, so that the line goes.
-const NOT_READ_YET: Layers = Layers { tls: true, http2: true, quic: true };
 
 /// Answers that answer no request that was seen before them, by capture.
 const UNPAIRED: &[(&str, u64)] = &[
@@ -32,12 +28,12 @@ const HEADS_ONLY: &[&str] = &["h-snaplen.pcap"];
 
 #[test]
 fn captures_give_what_the_applications_logged() {
-    check(|capture| capture.label == Label::Mcp && is_read(capture) && !capture.partial, whole);
+    check(|capture| capture.label == Label::Mcp && !capture.partial, whole);
 }
 
 #[test]
 fn captures_with_missing_packets_give_nothing_that_was_not_sent() {
-    check(|capture| capture.label == Label::Mcp && is_read(capture) && capture.partial, part);
+    check(|capture| capture.label == Label::Mcp && capture.partial, part);
 }
 
 #[test]
@@ -48,18 +44,6 @@ fn look_alikes_stay_below_likely() {
 #[test]
 fn without_keys_only_the_server_name_speaks() {
     check(|capture| capture.label == Label::Sealed, sealed);
-}
-
-#[test]
-fn protocols_that_are_not_read_yet_give_no_messages() {
-    check(|capture| capture.label == Label::Mcp && !is_read(capture), unread);
-}
-
-/// Whether the engine reads all protocols in a capture.
-fn is_read(capture: &Capture) -> bool {
-    let Layers { tls, http2, quic } = capture.layers;
-    let unread = NOT_READ_YET;
-    !(tls && unread.tls || http2 && unread.http2 || quic && unread.quic)
 }
 
 /// Runs `judge` on the captures that are `chosen`, and fails with all that it
@@ -93,8 +77,8 @@ fn whole(capture: &Capture, truth: &Truth, found: &Summary, report: &mut Report)
     report.names("servers", &expected.servers, &found.servers, expected.servers.len());
     report.names("clients", &expected.clients, &found.clients, capture.sessions);
     let agreed = set(&[&truth.protocol_negotiated[..], &truth.protocol_meta].concat());
-    report.names("revisions", &agreed, &found.versions, 1);
-    report.names("sessions", &expected.sessions, &found.sessions, capture.sessions);
+    report.names("revisions", &agreed, &found.agreed, 1);
+    report.names("sessions", &expected.sessions, &found.held, capture.sessions);
     if !expected.hosts.is_empty() {
         report.names("hosts", &expected.hosts, &found.hosts, 1);
     }
@@ -121,17 +105,8 @@ fn look_alike(_: &Capture, _: &Truth, found: &Summary, report: &mut Report) {
 fn sealed(capture: &Capture, truth: &Truth, found: &Summary, report: &mut Report) {
     report.equal("conversations confirmed", &0, &found.conversations);
     report.beyond(&Summary { hosts: keys(&truth.hosts), ..Summary::default() }, found);
-    if NOT_READ_YET.tls {
-        return;
-    }
     let expected = capture.name.contains("mcp.stripe.com").then_some(Confidence::Likely);
     report.equal("highest confidence", &expected, &found.highest);
-}
-
-fn unread(_: &Capture, _: &Truth, found: &Summary, report: &mut Report) {
-    if found.highest > Some(Confidence::Likely) {
-        report.say("highest confidence", "nothing; is it read now? see NOT_READ_YET", found);
-    }
 }
 
 /// What a table says of a capture.

@@ -108,7 +108,15 @@ fn test(args: &SignatureSetArgs) -> Exit {
     let Some(set) = load(&args.paths) else { return Exit::Failed };
     let Some(matcher) = compile(&set) else { return Exit::Failed };
     let failures = set.test_examples(&matcher);
-    failures.iter().for_each(|failure| complain(&format!("{failure:?}")));
+    for failure in &failures {
+        let id = &set.signature(failure.signature).id;
+        let place = &failure.example.location;
+        let wrong = if failure.expected { "should match and does not" } else { "matches" };
+        complain(&format!(
+            "{}:{}:{}: `{id}`: this example {wrong}: {}",
+            place.path, place.line, place.column, failure.detail
+        ));
+    }
     let examples: usize = set
         .signatures()
         .iter()

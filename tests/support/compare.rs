@@ -21,12 +21,15 @@ pub(crate) struct Summary {
     pub(crate) tools_called: Counts,
     pub(crate) clients: BTreeSet<String>,
     pub(crate) servers: BTreeSet<String>,
+    pub(crate) hosts: BTreeSet<String>,
+    /// Paths, revisions and sessions of conversations and messages ...
+    pub(crate) paths: BTreeSet<String>,
     pub(crate) versions: BTreeSet<String>,
     pub(crate) sessions: BTreeSet<String>,
-    pub(crate) hosts: BTreeSet<String>,
-    pub(crate) paths: BTreeSet<String>,
-    /// Paths of conversations.
+    /// ... and of conversations alone.
     pub(crate) endpoints: BTreeSet<String>,
+    pub(crate) agreed: BTreeSet<String>,
+    pub(crate) held: BTreeSet<String>,
     pub(crate) resources_read: BTreeSet<String>,
     pub(crate) prompts_got: BTreeSet<String>,
     /// As the conversations count: requests and notifications by method.
@@ -44,6 +47,8 @@ impl Summary {
             summary.highest = summary.highest.max(Some(row.confidence));
             if row.kind != Kind::Detection {
                 add(&mut summary.paths, row.http.path.clone());
+                add(&mut summary.sessions, row.mcp.session_id.clone());
+                add(&mut summary.versions, row.mcp.protocol_version.clone());
             }
             match row.kind {
                 Kind::Message => summary.message(row),
@@ -101,15 +106,15 @@ impl Summary {
         let mcp = &row.mcp;
         let to_server = mcp.direction == Some(MessageDirection::ToServer);
         let kind = mcp.message_kind.unwrap();
-        let name = mcp.name.as_deref().unwrap_or("");
         match kind {
             MessageKind::Request | MessageKind::Notification => {
                 let method = mcp.method.as_deref().unwrap_or("");
                 count(if to_server { &mut self.c2s } else { &mut self.s2c }, method);
+                let Some(name) = mcp.name.clone() else { return };
                 match method {
-                    "tools/call" if !name.is_empty() => count(&mut self.tools_called, name),
-                    "resources/read" => drop(self.resources_read.insert(name.to_owned())),
-                    "prompts/get" => drop(self.prompts_got.insert(name.to_owned())),
+                    "tools/call" => count(&mut self.tools_called, &name),
+                    "resources/read" => drop(self.resources_read.insert(name)),
+                    "prompts/get" => drop(self.prompts_got.insert(name)),
                     _ => {}
                 }
             }
@@ -126,8 +131,8 @@ impl Summary {
         let mcp = &row.mcp;
         add(&mut self.clients, named(&mcp.client_name, &mcp.client_version));
         add(&mut self.servers, named(&mcp.server_name, &mcp.server_version));
-        add(&mut self.versions, mcp.protocol_version.clone());
-        add(&mut self.sessions, mcp.session_id.clone());
+        add(&mut self.agreed, mcp.protocol_version.clone());
+        add(&mut self.held, mcp.session_id.clone());
         add(&mut self.hosts, row.http.host.clone());
         add(&mut self.endpoints, row.http.path.clone());
         self.tools.extend(mcp.tools.iter().cloned());
@@ -175,9 +180,9 @@ pub(crate) fn difference(expected: &[Row], found: &[Row], tolerance: Tolerance) 
         match (row, other) {
             (Some(row), Some(other)) => {
                 writeln!(text, "  differs: {}", headline(&row)).unwrap();
-                for (a, b) in row.lines().zip(other.lines()).filter(|(a, b)| a != b) {
-                    writeln!(text, "    - {}\n    + {}", a.trim(), b.trim()).unwrap();
-                }
+                let [a, b] = [&row, &other].map(|row| row.lines().map(str::to_owned).collect());
+                let [less, more] = [minus(&a, &b), minus(&b, &a)].map(|lines| lines.join(" "));
+                writeln!(text, "    - {less}\n    + {more}").unwrap();
             }
             (Some(row), None) => writeln!(text, "  missing: {}", headline(&row)).unwrap(),
             (None, Some(row)) => writeln!(text, "  extra:   {}", headline(&row)).unwrap(),

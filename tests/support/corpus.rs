@@ -15,6 +15,8 @@ pub(crate) struct Capture {
     pub(crate) sessions: usize,
     /// NSS key log beside the capture.
     pub(crate) key_log: Option<PathBuf>,
+    /// Another capture made harder.
+    pub(crate) derived: bool,
     /// Packets are missing: fewer messages may be seen than the truth has.
     pub(crate) partial: bool,
 }
@@ -50,7 +52,6 @@ pub(crate) struct Truth {
     pub(crate) protocol_requested: Vec<String>,
     pub(crate) protocol_negotiated: Vec<String>,
     pub(crate) protocol_meta: Vec<String>,
-    pub(crate) protocol_headers: Counts,
     pub(crate) session_ids: Vec<String>,
     pub(crate) endpoint_sessions: Vec<String>,
     pub(crate) paths: Counts,
@@ -101,6 +102,7 @@ fn capture(fields: &BTreeMap<&str, &str>) -> Capture {
         },
         sessions: fields["sessions"].parse().unwrap(),
         key_log: fields["keylog"].ends_with(".log").then(|| path(fields["keylog"])),
+        derived: fields["notes"].starts_with("derived from"),
         partial: fields["notes"].contains("fewer may be seen"),
         name,
     }
@@ -121,9 +123,4 @@ impl Capture {
         let text = fs::read_to_string(&path).unwrap();
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
-}
-
-impl Layers {
-    /// Nothing but HTTP/1.1, WebSocket or bare JSON-RPC.
-    pub(crate) const CLEAR: Self = Self { tls: false, http2: false, quic: false };
 }

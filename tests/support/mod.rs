@@ -6,6 +6,7 @@ pub(crate) mod corpus;
 pub(crate) mod http;
 pub(crate) mod packet;
 pub(crate) mod random;
+pub(crate) mod run;
 pub(crate) mod scan;
 pub(crate) mod variant;
 pub(crate) mod wire;

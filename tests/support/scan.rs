@@ -10,6 +10,7 @@ use mcpwatch::capture::{Block, Fill, Inputs, Reader, Replay, SourceId};
 use mcpwatch::detect::FindingOptions;
 use mcpwatch::engine::{BlockSource, Statistics};
 use mcpwatch::findings::Row;
+use mcpwatch::stream::tls::KeyStore;
 
 use super::corpus::Capture;
 
@@ -33,7 +34,10 @@ pub(crate) fn plain() -> FindingOptions {
 
 /// Scans a labelled capture, with its keys where there are any.
 pub(crate) fn capture(capture: &Capture) -> Found {
-    file(&ENGINE, &capture.path())
+    let Some(path) = &capture.key_log else { return file(&ENGINE, &capture.path()) };
+    let keys = KeyStore::load(&std::fs::read(path).unwrap()).unwrap();
+    let engine = Engine::builder().findings(plain()).keys(keys).build().unwrap();
+    file(&engine, &capture.path())
 }
 
 /// Scans a capture file.

@@ -1,0 +1,7 @@
+//! The program as scripts and people use it.
+
+mod commands;
+mod exit;
+mod hostile;
+mod inputs;
+mod outputs;
