@@ -107,13 +107,15 @@ fn check(args: &SignatureSetArgs) -> Exit {
 fn test(args: &SignatureSetArgs) -> Exit {
     let Some(set) = load(&args.paths) else { return Exit::Failed };
     let Some(matcher) = compile(&set) else { return Exit::Failed };
-    let failures = set.test_examples(&matcher);
+    let mut failures = set.test_examples(&matcher);
+    // An example is tried in several ways; that it is wrong is said once.
+    failures.dedup_by(|a, b| a.signature == b.signature && a.example == b.example);
     for failure in &failures {
         let id = &set.signature(failure.signature).id;
         let place = &failure.example.location;
-        let wrong = if failure.expected { "should match and does not" } else { "matches" };
+        let wrong = if failure.expected { "should match" } else { "should not match" };
         complain(&format!(
-            "{}:{}:{}: `{id}`: this example {wrong}: {}",
+            "{}:{}:{}: {id}: {wrong}: {}",
             place.path, place.line, place.column, failure.detail
         ));
     }

@@ -153,6 +153,16 @@ impl Body {
         }
     }
 
+    /// The other side has answered: a body that is a whole document by now is
+    /// taken to be over, though its framing may still go on.
+    pub(super) fn answered(&mut self, bench: &mut Bench<'_>, found: &mut dyn FnMut(Found)) {
+        if let State::Json(document) = &self.state
+            && !document.scanner.in_document()
+        {
+            self.state.end(true, bench, found);
+        }
+    }
+
     /// The body ended, `complete` or cut.
     pub(super) fn end(
         &mut self,

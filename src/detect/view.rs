@@ -327,6 +327,9 @@ impl ExchangeSink for FlowSink<'_> {
         self.observer.counters.responses += 1;
         self.count_flags(head.flags);
         let mut watched = self.open(id);
+        self.body_step(&mut watched, Direction::ToServer, |body, bench, found| {
+            body.answered(bench, found);
+        });
         self.observer.matcher.response(head.headers, &mut watched.hits);
         watched.bodies[Direction::ToClient.index()] = self.decoder(head.headers);
         let facts = response_facts(head);

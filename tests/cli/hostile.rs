@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::support::http::{Request, answer};
-use crate::support::run::{run, run_on};
+use crate::support::run::run_on;
 use crate::support::wire::Wire;
 
 /// Clears the screen, sets the title, reads backwards, hides itself, begins new
