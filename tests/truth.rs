@@ -130,7 +130,7 @@ fn all(truth: &Truth) -> Summary {
         sessions: set(&[&truth.session_ids[..], &truth.endpoint_sessions].concat()),
         hosts: keys(&truth.hosts),
         paths: keys(&truth.paths),
-        endpoints: keys(&truth.paths).into_iter().filter(is_endpoint).collect(),
+        endpoints: keys(&truth.paths).into_iter().filter(|path| is_endpoint(path)).collect(),
         resources_read: set(&truth.resources_read),
         prompts_got: set(&truth.prompts_got),
         asked: sum(&truth.c2s, &truth.s2c),
@@ -140,7 +140,7 @@ fn all(truth: &Truth) -> Summary {
 }
 
 /// OAuth metadata is fetched from beside the endpoint.
-fn is_endpoint(path: &String) -> bool {
+fn is_endpoint(path: &str) -> bool {
     !path.contains("/.well-known/")
 }
 

@@ -128,7 +128,8 @@ mod tests {
     fn schemes_and_who_they_name() {
         let payload = URL_SAFE_NO_PAD.encode(r#"{"sub":"42","email":"ann@example.com"}"#);
         let jwt = format!("Bearer e30.{payload}.sig");
-        let cases: &[(&[(&str, &str)], &str, Auth, Option<&str>, Option<&str>)] = &[
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, Auth, Option<&'a str>, Option<&'a str>);
+        let cases: &[Case<'_>] = &[
             (&[], "", Auth::None, None, None),
             (&[("Authorization", "Bearer opaque")], "", Auth::Bearer, None, None),
             (

@@ -1,7 +1,7 @@
 //! Signals and messages in, verdicts and rows out.
 //!
-//! [`Observer`] runs in each shard: it watches the streams of the shard's flows
-//! and reports what may be MCP as events. [`Collector`] runs once: it joins
+//! The observer runs in each shard: it watches the streams of the shard's flows
+//! and reports what may be MCP as events. The collector runs once: it joins
 //! events to conversations, keeps their verdicts, and writes findings.
 
 mod body;

@@ -327,7 +327,8 @@ fn retransmit(items: Vec<Item>, random: &mut Random) -> Vec<Item> {
             waiting.push_back((at + 3, segment.clone()));
         }
         sent.push(item);
-        while let Some((_, segment)) = waiting.pop_front_if(|(due, _)| *due <= at) {
+        while waiting.front().is_some_and(|(due, _)| *due <= at) {
+            let Some((_, segment)) = waiting.pop_front() else { break };
             sent.push(Item::Segment(Segment { nanos, ..segment }));
         }
     }
