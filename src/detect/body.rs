@@ -37,6 +37,8 @@ crate::counters! {
         json,
         /// Bodies that begin like an event stream.
         event_streams,
+        /// Bodies of JSON that were downloaded (GET), and skipped.
+        downloads,
         /// Bodies that begin like neither, and were skipped.
         skipped,
         /// Bodies whose content coding could not be undone.
@@ -66,6 +68,8 @@ pub(super) enum Found {
 pub(super) struct Body {
     decoder: Option<Box<Decoder>>,
     state: State,
+    /// Only an event stream is of interest.
+    events_only: bool,
 }
 
 #[derive(Debug, Default)]
@@ -100,12 +104,19 @@ pub(super) struct Bench<'a> {
 impl Body {
     /// A body with the content codings that `decoder` undoes.
     pub(super) fn new(decoder: Option<Decoder>) -> Self {
-        Self { decoder: decoder.map(Box::new), state: State::Blank }
+        Self { decoder: decoder.map(Box::new), state: State::Blank, events_only: false }
+    }
+
+    /// The same body, of which JSON is not to be read: what a GET downloads is
+    /// no traffic, and there is much of it.
+    pub(super) fn events_only(mut self) -> Self {
+        self.events_only = true;
+        self
     }
 
     /// A body that is not to be looked at.
     pub(super) fn skipped() -> Self {
-        Self { decoder: None, state: State::Skipped }
+        Self { decoder: None, state: State::Skipped, events_only: false }
     }
 
     /// Takes the next bytes.
@@ -116,12 +127,13 @@ impl Body {
         found: &mut dyn FnMut(Found),
     ) -> Interest {
         match &mut self.decoder {
-            None => self.state.feed(data, bench, found),
+            None => self.state.feed(data, self.events_only, bench, found),
             Some(decoder) => {
+                let events_only = self.events_only;
                 let state = &mut self.state;
                 let mut coding = *bench.coding;
                 let result = decoder.decode(data, &mut coding, &mut |piece| {
-                    state.feed(piece, bench, found);
+                    state.feed(piece, events_only, bench, found);
                     match state {
                         State::Skipped => ControlFlow::Break(()),
                         _ => ControlFlow::Continue(()),
@@ -179,7 +191,13 @@ impl Body {
 }
 
 impl State {
-    fn feed(&mut self, data: &[u8], bench: &mut Bench<'_>, found: &mut dyn FnMut(Found)) {
+    fn feed(
+        &mut self,
+        data: &[u8],
+        events_only: bool,
+        bench: &mut Bench<'_>,
+        found: &mut dyn FnMut(Found),
+    ) {
         if data.is_empty() {
             return;
         }
@@ -193,6 +211,11 @@ impl State {
             let head = *head;
             match head.guess() {
                 Guess::Unsure => return,
+                Guess::Json if events_only => {
+                    bench.counters.downloads += 1;
+                    *self = Self::Skipped;
+                    return;
+                }
                 Guess::Other => {
                     bench.counters.skipped += 1;
                     *self = Self::Skipped;

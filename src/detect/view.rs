@@ -331,7 +331,12 @@ impl ExchangeSink for FlowSink<'_> {
             body.answered(bench, found);
         });
         self.observer.matcher.response(head.headers, &mut watched.hits);
-        watched.bodies[Direction::ToClient.index()] = self.decoder(head.headers);
+        let body = self.decoder(head.headers);
+        // A refusal may say why in JSON-RPC, whatever was asked for.
+        let download = head.status < 400
+            && watched.request.as_ref().is_some_and(|request| request.method != "POST");
+        watched.bodies[Direction::ToClient.index()] =
+            if download { body.events_only() } else { body };
         let facts = response_facts(head);
         let telling = facts.session.is_some();
         watched.response = Some(Box::new(facts));
