@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use regex_syntax::hir::Hir;
 
@@ -17,6 +17,9 @@ use super::model::{Clause, Condition, Pattern, Signature, Values};
 use super::names::{NameFields, NameRule, Scope};
 use super::{regex, sequences};
 use crate::stream::Direction;
+
+/// Threads that build automata.
+const MAX_BUILDERS: usize = 8;
 
 /// Compiles signatures; the diagnostics beside the matcher are warnings about
 /// patterns that had to be built in a slower way.
@@ -153,24 +156,27 @@ impl Compiler {
         self.matcher.ports.sort_unstable();
         let mut notes = Vec::new();
         let mut errors = Vec::new();
-        let mut build = |name: &str, builder: FieldBuilder| {
-            builder.build(name, signatures, budget, &mut notes).unwrap_or_else(|error| {
-                errors.push(error);
-                FieldMatcher::default()
-            })
-        };
-        self.matcher.name_patterns = build("names", self.name_patterns);
-        for (field, builder) in self.fields {
-            let built = build(&field.name(), builder);
+        for (field, built) in build_all(self.fields, self.name_patterns, signatures, budget) {
+            let built = built.map_or_else(
+                |error| {
+                    errors.push(error);
+                    FieldMatcher::default()
+                },
+                |(built, slow)| {
+                    notes.extend(slow);
+                    built
+                },
+            );
             match field {
-                Field::HttpPath => self.matcher.path = built,
-                Field::HttpQuery => self.matcher.query = built,
-                Field::HttpMethod => self.matcher.method = built,
-                Field::HttpBody => self.matcher.body = built,
-                Field::HttpHeader(name) => {
+                None => self.matcher.name_patterns = built,
+                Some(Field::HttpPath) => self.matcher.path = built,
+                Some(Field::HttpQuery) => self.matcher.query = built,
+                Some(Field::HttpMethod) => self.matcher.method = built,
+                Some(Field::HttpBody) => self.matcher.body = built,
+                Some(Field::HttpHeader(name)) => {
                     self.matcher.headers.push((name.as_bytes().into(), built));
                 }
-                field => {
+                Some(field) => {
                     self.matcher.fields.insert(field, built);
                 }
             }
@@ -250,13 +256,12 @@ impl FieldBuilder {
         if built.is_err() && any_apart { FieldAutomaton::build(whole, budget) } else { built }
     }
 
-    fn build(
-        self,
-        field: &str,
-        signatures: &[Signature],
-        budget: &Budget,
-        notes: &mut Vec<Diagnostic>,
-    ) -> Result<FieldMatcher, Diagnostic> {
+    /// Rounds of work that building takes, to tell the large fields from the small.
+    fn size(&self) -> usize {
+        self.programs.raw.size() + self.programs.json.size() + 64 * self.expressions.len()
+    }
+
+    fn build(self, field: &str, signatures: &[Signature], budget: &Budget) -> BuiltField {
         let signature =
             |pattern: usize| self.origins.get(pattern).and_then(|&origin| signatures.get(origin));
         let built = self.automaton(budget);
@@ -280,14 +285,57 @@ impl FieldBuilder {
                 Diagnostic::new(Severity::Error, "automaton-size", message)
             }
         })?;
-        notes.extend(slow.into_iter().map(|pattern| {
+        let slow = slow.into_iter().map(|pattern| {
             let message = "the expression's automaton is over the size budget; it is matched in a \
                            slower way"
                 .to_owned();
             about(Severity::Warning, "automaton-size", message, signature(pattern))
-        }));
-        Ok(FieldMatcher { automaton, targets: self.targets, present: self.present })
+        });
+        let slow = slow.collect();
+        Ok((FieldMatcher { automaton, targets: self.targets, present: self.present }, slow))
     }
+}
+
+/// A field's matcher and warnings about it, or why there is none.
+type BuiltField = Result<(FieldMatcher, Vec<Diagnostic>), Diagnostic>;
+
+/// Builds all fields; `None` stands for the patterns of names. Each is built on
+/// its own, the largest first, on as many threads as there are processors: a scan
+/// cannot begin before the last one is ready.
+fn build_all(
+    fields: HashMap<Field, FieldBuilder>,
+    names: FieldBuilder,
+    signatures: &[Signature],
+    budget: &Budget,
+) -> Vec<(Option<Field>, BuiltField)> {
+    let mut waiting: Vec<_> =
+        fields.into_iter().map(|(field, builder)| (Some(field), builder)).collect();
+    waiting.push((None, names));
+    waiting
+        .sort_by_cached_key(|(field, builder)| (builder.size(), field.as_ref().map(Field::name)));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_BUILDERS);
+    let waiting = Mutex::new(waiting);
+    let built = Mutex::new(Vec::new());
+    let next = || lock(&waiting).pop();
+    let build = || {
+        while let Some((field, builder)) = next() {
+            let name = field.as_ref().map_or_else(|| "names".to_owned(), Field::name);
+            let result = builder.build(&name, signatures, budget);
+            lock(&built).push((field, result));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(build);
+        }
+        build();
+    });
+    built.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A builder that panicked leaves nothing half done behind the lock.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn about(

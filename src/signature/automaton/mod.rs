@@ -7,6 +7,7 @@
 //! What a flow keeps between slices is a [`Cursor`]: a few state numbers.
 
 mod escape;
+mod gate;
 pub(crate) mod program;
 mod threads;
 
@@ -17,6 +18,7 @@ use regex_automata::{Anchored, MatchKind};
 
 use self::escape::Escape;
 pub(crate) use self::escape::QUOTE as ESCAPED_QUOTE;
+use self::gate::Gate;
 use self::program::{Expressions, Program};
 use self::threads::{Kept, Refusal, Threads};
 
@@ -74,6 +76,8 @@ struct Dfa {
     dfa: dense::DFA<Vec<u32>>,
     start: StateID,
     idle: Idle,
+    /// Only of a JSON view.
+    gate: Option<Gate>,
     view: View,
     /// Number of each pattern of the DFA.
     patterns: Vec<usize>,
@@ -156,7 +160,7 @@ impl FieldAutomaton {
         let Cursor { states, escape, threads } = cursor;
         match (self.dfas.as_slice(), &mut states[..]) {
             ([json, raw, rest @ ..], [json_state, raw_state, rest_states @ ..])
-                if json.view == View::Json =>
+                if json.view == View::Json && json.gate.is_none() =>
             {
                 let mut pair = Pair { json, raw, json_state, raw_state };
                 pair.run(escape, bytes, hit);
@@ -188,7 +192,10 @@ fn run_each(
     for (dfa, state) in dfas.iter().zip(states) {
         *state = match dfa.view {
             View::Raw => dfa.run(*state, bytes, hit),
-            View::Json => dfa.run_json(*state, escape, bytes, hit),
+            View::Json => match &dfa.gate {
+                Some(gate) => dfa.run_gated(gate, *state, escape, bytes, hit),
+                None => dfa.run_json(*state, escape, bytes, hit),
+            },
         };
     }
 }
@@ -300,7 +307,13 @@ impl Dfa {
         let unanchored = start::Config::new().anchored(Anchored::No);
         let start = dfa.start_state(&unanchored).ok()?;
         let idle = Idle::new(&dfa, start);
-        Some(Self { dfa, start, idle, view, patterns })
+        let gate = match view {
+            View::Json if idle.leaving == [b'"'] => {
+                program.beginnings().and_then(|beginnings| Gate::new(&beginnings))
+            }
+            View::Json | View::Raw => None,
+        };
+        Some(Self { dfa, start, idle, gate, view, patterns })
     }
 
     fn run(&self, mut state: StateID, bytes: &[u8], hit: &mut impl FnMut(usize)) -> StateID {
@@ -335,6 +348,40 @@ impl Dfa {
             if let Some(&byte) = bytes.get(at) {
                 at += 1;
                 state = self.run(state, escape.push(byte).bytes(), hit);
+            }
+        }
+        state
+    }
+
+    /// The same behind a gate: the automaton runs from each place where something
+    /// may begin until nothing has begun any more.
+    fn run_gated(
+        &self,
+        gate: &Gate,
+        mut state: StateID,
+        escape: &mut Escape,
+        bytes: &[u8],
+        hit: &mut impl FnMut(usize),
+    ) -> StateID {
+        let mut places = gate.places(bytes);
+        let mut at = 0;
+        while at < bytes.len() {
+            if state == self.idle.state && escape.is_plain() {
+                at = places.next(at);
+            }
+            while let Some(&byte) = bytes.get(at) {
+                at += 1;
+                if escape.is_plain() && byte != b'\\' {
+                    state = self.dfa.next_state(state, byte);
+                    if self.dfa.is_special_state(state) {
+                        self.note(state, hit);
+                    }
+                } else {
+                    state = self.run(state, escape.push(byte).bytes(), hit);
+                }
+                if state == self.idle.state && escape.is_plain() {
+                    break;
+                }
             }
         }
         state

@@ -7,6 +7,14 @@ use regex_automata::nfa::thompson::{BuildError, Builder, NFA, State, Transition}
 use regex_automata::util::look::Look;
 use regex_automata::util::primitives::StateID;
 
+/// Bytes of a beginning, at least; and how many there may be, before repeated
+/// ones are taken out.
+const BEGINNING: usize = 4;
+const MAX_BEGINNINGS: usize = 4096;
+
+/// Bytes of a set that beginnings tell apart.
+const MAX_CHOICE: u32 = 4;
+
 /// A set of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ByteSet([u64; 4]);
@@ -36,10 +44,14 @@ impl ByteSet {
         self.0[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
     }
 
+    fn bytes(&self) -> impl Iterator<Item = u8> {
+        (0..=u8::MAX).filter(|&byte| self.contains(byte))
+    }
+
     /// Runs of neighbouring members.
     fn ranges(&self) -> Vec<(u8, u8)> {
         let mut ranges: Vec<(u8, u8)> = Vec::new();
-        for byte in (0..=u8::MAX).filter(|&byte| self.contains(byte)) {
+        for byte in self.bytes() {
             match ranges.last_mut() {
                 Some((_, end)) if *end + 1 == byte => *end = byte,
                 _ => ranges.push((byte, byte)),
@@ -112,6 +124,11 @@ impl Program {
         self.trie.children.is_empty() && self.expressions.is_empty()
     }
 
+    /// Steps of the sequences.
+    pub(crate) fn size(&self) -> usize {
+        self.trie.children.len()
+    }
+
     /// Number of expressions.
     pub(super) fn expressions(&self) -> usize {
         self.expressions.len()
@@ -129,6 +146,16 @@ impl Program {
 
     pub(super) fn has_sequences(&self) -> bool {
         !self.trie.children.is_empty()
+    }
+
+    /// How the sequences may begin, each way some bytes long; `None` if some of
+    /// them can begin in very many ways.
+    pub(super) fn beginnings(&self) -> Option<Vec<Vec<u8>>> {
+        let mut ways = Vec::new();
+        if self.has_sequences() {
+            self.trie.beginnings(0, Vec::new(), &mut ways)?;
+        }
+        self.expressions.is_empty().then_some(ways)
     }
 
     /// One automaton that finds all patterns anywhere, and for each pattern of
@@ -175,6 +202,32 @@ impl Trie {
         if !self.ends[node].contains(&pattern) {
             self.ends[node].push(pattern);
         }
+    }
+
+    /// Adds the ways on from a node that was reached by `start`.
+    fn beginnings(&self, node: usize, start: Vec<u8>, ways: &mut Vec<Vec<u8>>) -> Option<()> {
+        let ends = !self.ends[node].is_empty();
+        if start.len() >= BEGINNING || ends {
+            ways.push(start);
+            return (ways.len() <= MAX_BEGINNINGS).then_some(());
+        }
+        for (step, next) in &self.children[node] {
+            let strings: Vec<Vec<u8>> = match step {
+                Step::One(set) if set.len() <= MAX_CHOICE => {
+                    set.bytes().map(|byte| vec![byte]).collect()
+                }
+                Step::Either(strings) => strings.clone(),
+                _ => {
+                    // What comes next may be anything: this is all there is.
+                    ways.push(start.clone());
+                    continue;
+                }
+            };
+            for string in strings {
+                self.beginnings(*next, [start.as_slice(), &string].concat(), ways)?;
+            }
+        }
+        Some(())
     }
 
     fn add_node(&mut self) -> usize {

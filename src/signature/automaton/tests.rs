@@ -224,3 +224,67 @@ fn skipping_changes_nothing() {
         assert_eq!(found.contains(&0), expected, "{text}");
     }
 }
+
+/// With a gate and without, whatever stands before a beginning or hides it.
+#[test]
+fn a_gate_changes_nothing() {
+    let literal = |text: &str| -> Vec<Step> {
+        text.bytes().map(|byte| Step::One(ByteSet::of(&[byte]))).collect()
+    };
+    let mut programs = FieldPrograms::default();
+    for (pattern, text) in ["\"method\"", "\"metric\"", "\"id12\"", "\"abc/d\""].iter().enumerate()
+    {
+        programs.json.sequence(pattern, literal(text));
+    }
+    let gated = FieldAutomaton::build(programs, &Budget::default()).unwrap().automaton;
+    assert!(gated.dfas[0].gate.is_some());
+    let mut open = gated.clone();
+    open.dfas[0].gate = None;
+    let pieces = &[
+        "\"",
+        "\\",
+        "\\\\",
+        "\\\"",
+        "\\u006d",
+        "\\u0022",
+        "\\u00",
+        "\\uD83D",
+        "m",
+        "met",
+        "hod",
+        "ric",
+        "method",
+        "\"method\"",
+        "\"id12\"",
+        "\"abc",
+        "\\/d\"",
+        "/d\"",
+        "x",
+        "a long stretch without anything",
+    ];
+    let mut random = Random(5);
+    let mut found = BTreeSet::new();
+    for _ in 0..20_000 {
+        let len = random.below(16);
+        let text = random.text(pieces, len);
+        let expected = hits(&open, text.as_bytes(), &mut || usize::MAX);
+        assert_eq!(hits(&gated, text.as_bytes(), &mut || usize::MAX), expected, "{text}");
+        let cut = hits(&gated, text.as_bytes(), &mut || 1 + random.below(30));
+        assert_eq!(cut, expected, "{text} cut at random");
+        found.extend(expected);
+    }
+    assert_eq!(found.len(), 4);
+}
+
+#[test]
+fn no_gate_where_beginnings_are_short_or_hidden() {
+    let beginnings = |texts: &[&str]| -> Vec<Vec<u8>> {
+        texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+    };
+    assert!(Gate::new(&beginnings(&["\"method", "\"jsonrpc"])).is_some());
+    for texts in [&["\"id\""][..], &["\"a/b"], &["method"], &["\"method", "\"a"], &[]] {
+        assert!(Gate::new(&beginnings(texts)).is_none(), "{texts:?}");
+    }
+    let many: Vec<Vec<u8>> = (100..200).map(|n| format!("\"{n}").into_bytes()).collect();
+    assert!(Gate::new(&many).is_none());
+}

@@ -13,6 +13,9 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 /// Bytes decoded at a time.
 const SCRATCH: usize = 8 * 1024;
 
+/// Of these, the first: they often show that nothing of the body is wanted.
+const FIRST: usize = 64;
+
 /// Receives, in turns, how much input was used up and what came of it.
 pub(super) type Emit<'a> = dyn FnMut(usize, &[u8]) -> Result<(), Stop> + 'a;
 
@@ -70,7 +73,9 @@ pub(super) fn inflate(
     let mut used = 0;
     loop {
         let (before_in, before_out) = (inflater.total_in(), inflater.total_out());
-        let status = inflater.decompress(&input[used..], &mut scratch, FlushDecompress::None);
+        let room = if before_out == 0 { FIRST } else { SCRATCH };
+        let output = &mut scratch[..room];
+        let status = inflater.decompress(&input[used..], output, FlushDecompress::None);
         let consumed = (inflater.total_in() - before_in) as usize;
         let produced = (inflater.total_out() - before_out) as usize;
         used += consumed;
@@ -81,7 +86,7 @@ pub(super) fn inflate(
             return Ok((used, true));
         }
         // Output that did not fill the scratch is all that the input gives.
-        if produced < SCRATCH {
+        if produced < room {
             return Ok((used, false));
         }
     }
