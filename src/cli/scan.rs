@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::args::{DetectionArgs, Level, ScanArgs};
+use super::cache;
 use super::progress::Bar;
 use super::{Exit, complain, print};
 use crate::capture::{Block, Fill, Frame, FrameFilter, Inputs, Replay};
@@ -63,6 +64,7 @@ impl<'a> Scan<'a> {
         };
         let engine = Engine::builder()
             .signatures(signatures)
+            .cache(cache::folder())
             .keys(keys)
             .policy(policy)
             .findings(findings)

@@ -33,6 +33,7 @@ mod shard;
 mod statistics;
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::clock::Clock;
@@ -108,6 +109,7 @@ impl Engine {
     pub fn builder() -> EngineBuilder {
         EngineBuilder {
             signatures: None,
+            cache: None,
             keys: KeyStore::new(),
             policy: Policy::default(),
             findings: FindingOptions::default(),
@@ -186,6 +188,7 @@ impl Engine {
 #[derive(Clone, Debug)]
 pub struct EngineBuilder {
     signatures: Option<SignatureSet>,
+    cache: Option<PathBuf>,
     keys: KeyStore,
     policy: Policy,
     findings: FindingOptions,
@@ -196,6 +199,13 @@ impl EngineBuilder {
     /// Looks for these signatures instead of the shipped ones.
     pub fn signatures(mut self, signatures: SignatureSet) -> Self {
         self.signatures = Some(signatures);
+        self
+    }
+
+    /// Keeps compiled signatures in this folder, and takes them from there:
+    /// compiling them takes longer than reading a small capture.
+    pub fn cache(mut self, folder: Option<PathBuf>) -> Self {
+        self.cache = folder;
         self
     }
 
@@ -230,7 +240,10 @@ impl EngineBuilder {
     /// shipped ones can.
     pub fn build(self) -> Result<Engine, Report> {
         let signatures = self.signatures.unwrap_or_else(SignatureSet::builtin);
-        let (matcher, warnings) = signatures.compile()?;
+        let (matcher, warnings) = match &self.cache {
+            Some(folder) => signatures.compile_cached(folder)?,
+            None => signatures.compile()?,
+        };
         Ok(Engine {
             signatures: Arc::new(signatures),
             matcher: Arc::new(matcher),

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::Hash;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use regex_syntax::hir::Hir;
 
 use super::automaton::program::{Program, Step};
 use super::automaton::{Budget, Built, FieldAutomaton, FieldPrograms, TooLarge};
+use super::cache::{Cache, Key};
 use super::diagnostic::{Diagnostic, Report, Severity};
 use super::field::Field;
 use super::hits::Atom;
@@ -23,9 +26,12 @@ const MAX_BUILDERS: usize = 8;
 
 /// Compiles signatures; the diagnostics beside the matcher are warnings about
 /// patterns that had to be built in a slower way.
+///
+/// Automata are taken from the files in `cache` and saved there.
 pub(crate) fn compile(
     signatures: &[Signature],
     budget: &Budget,
+    cache: Option<&Path>,
 ) -> Result<(Matcher, Vec<Diagnostic>), Report> {
     let mut compiler = Compiler::default();
     compiler.matcher.signatures = signatures.len();
@@ -37,7 +43,7 @@ pub(crate) fn compile(
             signature.when.as_ref().map(|condition| compiler.condition(condition, &mut next));
         compiler.matcher.conditions.push(condition);
     }
-    compiler.finish(signatures, budget)
+    compiler.finish(signatures, budget, cache)
 }
 
 #[derive(Default)]
@@ -152,21 +158,23 @@ impl Compiler {
         mut self,
         signatures: &[Signature],
         budget: &Budget,
+        cache: Option<&Path>,
     ) -> Result<(Matcher, Vec<Diagnostic>), Report> {
         self.matcher.ports.sort_unstable();
         let mut notes = Vec::new();
         let mut errors = Vec::new();
-        for (field, built) in build_all(self.fields, self.name_patterns, signatures, budget) {
-            let built = built.map_or_else(
-                |error| {
-                    errors.push(error);
-                    FieldMatcher::default()
-                },
-                |(built, slow)| {
+        let fields = build_all(self.fields, self.name_patterns, signatures, budget, cache);
+        for Done { field, built, .. } in fields {
+            let built = match built {
+                Ok((built, slow)) => {
                     notes.extend(slow);
                     built
-                },
-            );
+                }
+                Err(error) => {
+                    errors.push(error);
+                    FieldMatcher::default()
+                }
+            };
             match field {
                 None => self.matcher.name_patterns = built,
                 Some(Field::HttpPath) => self.matcher.path = built,
@@ -261,6 +269,25 @@ impl FieldBuilder {
         self.programs.raw.size() + self.programs.json.size() + 64 * self.expressions.len()
     }
 
+    /// What the automata will be made from.
+    fn key(&self, budget: &Budget) -> Key {
+        Key::of(|hasher| {
+            budget.hash(hasher);
+            self.programs.raw.content().hash(hasher);
+            self.programs.json.content().hash(hasher);
+            for (pattern, hir) in &self.expressions {
+                (pattern, format!("{hir:?}")).hash(hasher);
+            }
+        })
+    }
+
+    /// The matcher, if the automata are those of the same patterns.
+    fn restore(&self, saved: &[u8]) -> Option<FieldMatcher> {
+        let automaton = FieldAutomaton::from_bytes(saved, &self.programs.json)?;
+        let (targets, present) = (self.targets.clone(), self.present.clone());
+        Some(FieldMatcher { automaton, targets, present })
+    }
+
     fn build(self, field: &str, signatures: &[Signature], budget: &Budget) -> BuiltField {
         let signature =
             |pattern: usize| self.origins.get(pattern).and_then(|&origin| signatures.get(origin));
@@ -299,29 +326,83 @@ impl FieldBuilder {
 /// A field's matcher and warnings about it, or why there is none.
 type BuiltField = Result<(FieldMatcher, Vec<Diagnostic>), Diagnostic>;
 
-/// Builds all fields; `None` stands for the patterns of names. Each is built on
-/// its own, the largest first, on as many threads as there are processors: a scan
-/// cannot begin before the last one is ready.
+/// A field, or the patterns of names if it is none, before it is built.
+struct Waiting {
+    field: Option<Field>,
+    builder: FieldBuilder,
+    key: Key,
+}
+
+/// The same afterwards.
+struct Done {
+    field: Option<Field>,
+    key: Key,
+    built: BuiltField,
+}
+
+/// Builds all fields, or takes them from the cache.
 fn build_all(
     fields: HashMap<Field, FieldBuilder>,
     names: FieldBuilder,
     signatures: &[Signature],
     budget: &Budget,
-) -> Vec<(Option<Field>, BuiltField)> {
-    let mut waiting: Vec<_> =
-        fields.into_iter().map(|(field, builder)| (Some(field), builder)).collect();
-    waiting.push((None, names));
-    waiting
-        .sort_by_cached_key(|(field, builder)| (builder.size(), field.as_ref().map(Field::name)));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_BUILDERS);
+    cache: Option<&Path>,
+) -> Vec<Done> {
+    let fields = fields.into_iter().map(|(field, builder)| (Some(field), builder));
+    let mut waiting: Vec<_> = fields
+        .chain([(None, names)])
+        .map(|(field, builder)| Waiting { field, key: builder.key(budget), builder })
+        .collect();
+    waiting.sort_by_key(|waiting| (waiting.builder.size(), waiting.key));
+    let Some(folder) = cache else { return build_in_parallel(waiting, signatures, budget) };
+    let keys: Vec<Key> = waiting.iter().map(|waiting| waiting.key).collect();
+    let cache = Cache::open(folder, &keys);
+    let mut done = Vec::new();
+    let mut missing = Vec::new();
+    for waiting in waiting {
+        match cache.find(&waiting.key).and_then(|saved| waiting.builder.restore(saved)) {
+            Some(matcher) => {
+                let Waiting { field, key, .. } = waiting;
+                done.push(Done { field, key, built: Ok((matcher, Vec::new())) });
+            }
+            None => missing.push(waiting),
+        }
+    }
+    let built = build_in_parallel(missing, signatures, budget);
+    let worth_saving = built.iter().any(|done| done.saved().is_some());
+    done.extend(built);
+    if worth_saving {
+        let entries: Vec<_> =
+            done.iter().filter_map(|done| Some((done.key, done.saved()?))).collect();
+        cache.save(&entries);
+    }
+    done
+}
+
+impl Done {
+    /// What the cache keeps of it.
+    fn saved(&self) -> Option<Vec<u8>> {
+        self.built.as_ref().ok().and_then(|(matcher, _)| matcher.automaton.to_bytes())
+    }
+}
+
+/// Builds each field on its own, the largest first, on as many threads as there
+/// are processors: a scan cannot begin before the last one is ready.
+fn build_in_parallel(
+    waiting: Vec<Waiting>,
+    signatures: &[Signature],
+    budget: &Budget,
+) -> Vec<Done> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads.min(MAX_BUILDERS).min(waiting.len());
     let waiting = Mutex::new(waiting);
     let built = Mutex::new(Vec::new());
     let next = || lock(&waiting).pop();
     let build = || {
-        while let Some((field, builder)) = next() {
+        while let Some(Waiting { field, builder, key }) = next() {
             let name = field.as_ref().map_or_else(|| "names".to_owned(), Field::name);
             let result = builder.build(&name, signatures, budget);
-            lock(&built).push((field, result));
+            lock(&built).push(Done { field, key, built: result });
         }
     };
     std::thread::scope(|scope| {

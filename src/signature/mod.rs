@@ -32,6 +32,7 @@
 
 mod automaton;
 mod builtin;
+mod cache;
 mod compile;
 mod diagnostic;
 mod examples;

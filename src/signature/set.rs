@@ -111,9 +111,15 @@ impl SignatureSet {
         self.compile_within(&Budget::default())
     }
 
+    /// Compiles the set, or takes what was compiled before from `folder`, where
+    /// it leaves what it compiles. A damaged or foreign file there is replaced.
+    pub fn compile_cached(&self, folder: &Path) -> Result<(Matcher, Vec<Diagnostic>), Report> {
+        compile::compile(&self.signatures, &Budget::default(), Some(folder))
+    }
+
     /// Compiles the set within a budget.
     pub fn compile_within(&self, budget: &Budget) -> Result<(Matcher, Vec<Diagnostic>), Report> {
-        compile::compile(&self.signatures, budget)
+        compile::compile(&self.signatures, budget, None)
     }
 
     /// All signatures; [`SignatureIndex::index`] is an index into them.
@@ -313,6 +319,33 @@ mod tests {
         let bytes: usize = matcher.automata().iter().map(|automaton| automaton.bytes).sum();
         assert!(bytes < 2 << 20, "{bytes}");
         assert!(matcher.automata().iter().all(|automaton| automaton.dfas <= 1));
+    }
+
+    #[test]
+    fn compiles_the_same_from_the_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = SignatureSet::builtin();
+        for _ in 0..2 {
+            let (matcher, notes) = set.compile_cached(folder.path()).unwrap();
+            assert_eq!((set.test_examples(&matcher), notes), (vec![], vec![]));
+            let (fresh, _) = set.compile().unwrap();
+            assert_eq!(matcher.automata(), fresh.automata());
+            assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn what_is_slow_is_said_with_a_cache_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "version = 1\n[[signature]]\nid = \"s\"\ntitle = \"t\"\nfield = \"http.path\"\n\
+                    regex = \"(?:a|b)*a(?:a|b|c){14}\"\nstrength = \"weak\"\n";
+        let set = SignatureSet::parse("slow.toml", text).unwrap();
+        let budget = Budget { sequences: 1 << 20, expressions: 16 << 10 };
+        for _ in 0..2 {
+            let compiled = compile::compile(&set.signatures, &budget, Some(folder.path()));
+            let (_, notes) = compiled.unwrap();
+            assert_eq!(notes.len(), 1);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod escape;
 mod gate;
 pub(crate) mod program;
+mod saved;
 mod threads;
 
 use regex_automata::dfa::{Automaton, StartKind, dense};
@@ -33,7 +34,7 @@ const MAX_EXPRESSIONS: usize = 512;
 const BLOCK: usize = 32;
 
 /// Memory budgets of the DFAs of one field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Budget {
     /// For the sequences (exact texts, substrings, JSON …) of the field.
     pub sequences: usize,
@@ -304,6 +305,15 @@ impl Dfa {
             .dfa_size_limit(Some(limit))
             .determinize_size_limit(Some(2 * limit));
         let dfa = dense::Builder::new().configure(config).build_from_nfa(&nfa).ok()?;
+        Self::of_table(dfa, program, view, patterns)
+    }
+
+    fn of_table(
+        dfa: dense::DFA<Vec<u32>>,
+        program: &Program,
+        view: View,
+        patterns: Vec<usize>,
+    ) -> Option<Self> {
         let unanchored = start::Config::new().anchored(Anchored::No);
         let start = dfa.start_state(&unanchored).ok()?;
         let idle = Idle::new(&dfa, start);
