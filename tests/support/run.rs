@@ -48,6 +48,7 @@ impl From<Output> for Run {
 /// `mcpwatch`, in the folder of the project, without a terminal.
 pub(crate) fn mcpwatch<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcpwatch"));
+    command.env("MCPWATCH_CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
     command.current_dir(root()).args(arguments).stdin(Stdio::null());
     command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
     command
