@@ -46,6 +46,11 @@ pub(crate) struct ScanArgs {
     #[command(flatten)]
     pub(crate) detection: DetectionArgs,
 
+    /// Write one JSON line for every HTTP request, MCP or not, with its target
+    /// as sent; - is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) http_log: Option<PathBuf>,
+
     /// Show no progress bar
     #[arg(long)]
     pub(crate) no_progress: bool,

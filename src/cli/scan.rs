@@ -13,8 +13,8 @@ use crate::capture::{Block, Fill, Frame, FrameFilter, Inputs, Replay};
 use crate::detect::FindingOptions;
 use crate::engine::{BlockSource, Engine, Limits, Statistics, coverage};
 use crate::findings::batch::BatchPolicy;
-use crate::findings::sink::{self, Format, Sink, SinkError};
-use crate::findings::{Confidence, Destination, FindingSink, Row};
+use crate::findings::sink::{self, Format, HttpLog, Sink, SinkError};
+use crate::findings::{Confidence, Destination, FindingSink, HttpRequest, Row};
 use crate::policy::Policy;
 use crate::report::{Inventory, terminal};
 use crate::signature::SignatureSet;
@@ -68,6 +68,7 @@ impl<'a> Scan<'a> {
             .keys(keys)
             .policy(policy)
             .findings(findings)
+            .http_log(args.http_log.is_some())
             .limits(Limits::for_memory(args.memcap, workers(detection)))
             .build()
             .map_err(|report| report.to_string())?;
@@ -75,7 +76,7 @@ impl<'a> Scan<'a> {
             engine.warnings().iter().for_each(|warning| complain(&warning.to_string()));
         }
         let bar = Bar::new(replay.progress(), !args.no_progress && !detection.quiet);
-        let outputs = Outputs::open(detection, bar)?;
+        let outputs = Outputs::open(args, bar)?;
         Ok(Self { args, engine, source: Captures { replay, filter }, outputs })
     }
 
@@ -189,6 +190,7 @@ impl BlockSource for Captures {
 /// Where findings go.
 struct Outputs {
     sinks: Vec<Box<dyn Sink>>,
+    http_log: Option<HttpLog>,
     inventory: Option<Inventory>,
     highest: Option<Confidence>,
     findings: u64,
@@ -197,7 +199,8 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn open(args: &DetectionArgs, bar: Bar) -> Result<Self, String> {
+    fn open(args: &ScanArgs, bar: Bar) -> Result<Self, String> {
+        let ScanArgs { detection: args, http_log, .. } = args;
         let format = match &args.format {
             None => None,
             Some(name) => Some(Format::parse(name).ok_or_else(|| {
@@ -216,8 +219,18 @@ impl Outputs {
             let sink = sink::open(destination, format, BatchPolicy::default());
             sinks.push(sink.map_err(|error| chain(&error))?);
         }
+        let http_log = http_log.as_deref().map(Destination::from_argument).map(HttpLog::open);
+        let http_log = http_log.transpose().map_err(|error| chain(&error))?;
         let inventory = (sinks.is_empty() && !args.quiet).then(Inventory::default);
-        Ok(Self { sinks, inventory, highest: None, findings: 0, trouble: Vec::new(), bar })
+        Ok(Self {
+            sinks,
+            http_log,
+            inventory,
+            highest: None,
+            findings: 0,
+            trouble: Vec::new(),
+            bar,
+        })
     }
 
     /// Ends all sinks; says what went wrong.
@@ -226,6 +239,9 @@ impl Outputs {
             if let Err(error) = sink.finish() {
                 note(&mut self.trouble, &error);
             }
+        }
+        if let Some(Err(error)) = self.http_log.take().map(HttpLog::finish) {
+            note(&mut self.trouble, &error);
         }
         std::mem::take(&mut self.trouble)
     }
@@ -247,6 +263,14 @@ impl FindingSink for Outputs {
                 false
             }
         });
+    }
+
+    fn http_request(&mut self, request: &HttpRequest) {
+        let Some(log) = &mut self.http_log else { return };
+        if let Err(error) = log.write(request) {
+            note(&mut self.trouble, &error);
+            self.http_log = None;
+        }
     }
 
     fn block_end(&mut self) {

@@ -148,6 +148,9 @@ impl Collector {
     /// Takes in the next event in order.
     pub(crate) fn on_event(&mut self, event: Event, sink: &mut dyn FindingSink) {
         let Event { at, flow, volume, what, .. } = event;
+        if let Observation::HttpRequest(request) = what {
+            return self.rows.http_request(&flow, *request, sink);
+        }
         let id = flow.id;
         self.flows.entry(id).or_insert_with(|| FlowEntry::new(flow));
         match what {
@@ -175,6 +178,7 @@ impl Collector {
                     flow.exchanges.remove(&exchange);
                 }
             }
+            Observation::HttpRequest(_) => {}
             Observation::FlowEnd { overlap_conflict } => {
                 self.attribute(id, volume);
                 self.on_flow_end(id, overlap_conflict, sink);

@@ -12,7 +12,7 @@ use crate::findings::{Auth, MessageKind};
 use crate::flow::{PacketRef, Protocol};
 use crate::signature::SignatureIndex;
 use crate::stream::dns::Resolution;
-use crate::stream::{Direction, ExchangeId, HttpVersion};
+use crate::stream::{Direction, ExchangeId, HeadFlags, HttpVersion};
 
 /// Where an event stands among all events of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +92,8 @@ pub(crate) enum Observation {
     },
     /// Nothing more will come of an exchange that was reported.
     ExchangeEnd { exchange: ExchangeId },
+    /// A request of any kind, its exchange over; where all are asked for.
+    HttpRequest(Box<LoggedRequest>),
     /// The flow is over.
     FlowEnd { overlap_conflict: bool },
 }
@@ -145,6 +147,20 @@ pub(crate) struct ResponseFacts {
     pub(crate) session: Option<String>,
     /// Carries validators (`ETag`, `Last-Modified`), as downloads do.
     pub(crate) validators: bool,
+}
+
+/// A request for the log of all of them.
+#[derive(Clone, Debug)]
+pub(crate) struct LoggedRequest {
+    /// The packet that completed its head.
+    pub(crate) at: PacketRef,
+    pub(crate) version: HttpVersion,
+    pub(crate) method: String,
+    pub(crate) host: Option<String>,
+    pub(crate) target: String,
+    pub(crate) path: String,
+    pub(crate) status: Option<u16>,
+    pub(crate) flags: HeadFlags,
 }
 
 /// How a message was carried.

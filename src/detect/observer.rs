@@ -87,6 +87,8 @@ pub(crate) struct Observer {
     pub(super) stream: StreamCounters,
     dns: DnsParser,
     resolutions: ResolutionBuilder,
+    /// Every request is told of.
+    pub(super) http_log: bool,
     events: Vec<Event>,
     ordinal: u64,
     phase: Phase,
@@ -114,11 +116,18 @@ impl Observer {
             stream: StreamCounters::default(),
             dns: DnsParser::new(),
             resolutions: ResolutionBuilder::new(),
+            http_log: false,
             events: Vec::new(),
             ordinal: 0,
             phase: Phase::Tick,
             sequence: 0,
         }
+    }
+
+    /// Whether to tell of every request.
+    pub(crate) fn with_http_log(mut self, wanted: bool) -> Self {
+        self.http_log = wanted;
+        self
     }
 
     /// What follows is caused by the packet of that ordinal, or happens before

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::conversation::{Asked, Conversation};
-use super::event::{FlowFacts, Implementation, MessageFacts};
+use super::event::{FlowFacts, Implementation, LoggedRequest, MessageFacts};
 use super::redact;
 use crate::findings::{
-    CaptureColumns, Confidence, FindingSink, FlowColumns, Governance, HttpColumns, IdentityColumns,
-    Kind, McpColumns, MessageKind, MethodCount, Row, Severity,
+    CaptureColumns, Confidence, FindingSink, FlowColumns, Governance, HttpColumns, HttpRequest,
+    IdentityColumns, Kind, McpColumns, MessageKind, MethodCount, Row, Severity,
 };
 use crate::flow::{PacketRef, Protocol};
 use crate::policy::{Policy, Server};
@@ -156,6 +156,28 @@ impl RowWriter {
         row.packets = 0;
         row.title = message_title(&row, facts.kind);
         self.write(row, sink);
+    }
+
+    /// One request of those that are all told of.
+    pub(super) fn http_request(
+        &self,
+        flow: &FlowFacts,
+        request: LoggedRequest,
+        sink: &mut dyn FindingSink,
+    ) {
+        sink.http_request(&HttpRequest {
+            time: request.at.time,
+            capture: self.capture(request.at),
+            flow: flow_columns(flow),
+            version: request.version.as_str(),
+            method: request.method,
+            host: request.host,
+            target: request.target,
+            path: request.path,
+            status: request.status,
+            incomplete: request.flags.incomplete,
+            ambiguous_framing: request.flags.ambiguous_framing,
+        });
     }
 
     fn wanted(&self, conversation: &Conversation) -> Option<Confidence> {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::body::{Bench, Body, Document, Found};
 use super::event::{
-    Carrier, FlowFacts, MessageFacts, Observation, RequestFacts, ResponseFacts, TlsFacts,
+    Carrier, FlowFacts, LoggedRequest, MessageFacts, Observation, RequestFacts, ResponseFacts,
+    TlsFacts,
 };
 use super::facts;
 use super::identity::identify;
@@ -64,6 +65,7 @@ pub(super) struct Watched {
     /// The request, once it was worth keeping.
     request: Option<Box<RequestFacts>>,
     response: Option<Box<ResponseFacts>>,
+    logged: Option<Box<LoggedRequest>>,
     reported: bool,
     response_reported: bool,
     hits: HitSet,
@@ -77,6 +79,7 @@ impl Watched {
         self.method.clear();
         self.request = None;
         self.response = None;
+        self.logged = None;
         self.reported = false;
         self.response_reported = false;
         self.hits.clear();
@@ -147,6 +150,10 @@ impl FlowSink<'_> {
         }
         if let (true, Some(exchange)) = (watched.reported, watched.id) {
             self.report(Observation::ExchangeEnd { exchange });
+        }
+        if let Some(mut request) = watched.logged.take() {
+            request.status = watched.response.as_ref().map(|response| response.status);
+            self.report(Observation::HttpRequest(request));
         }
         self.observer.recycle(watched);
     }
@@ -287,6 +294,20 @@ impl FlowSink<'_> {
             websocket,
         }
     }
+
+    fn logged_request(&self, head: &RequestHead<'_>) -> LoggedRequest {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        LoggedRequest {
+            at: self.flow.packet(),
+            version: head.version,
+            method: text(head.method),
+            host: head.authority.map(text),
+            target: text(head.target),
+            path: text(&self.observer.scratch.path),
+            status: None,
+            flags: head.flags,
+        }
+    }
 }
 
 impl FlowSink<'_> {
@@ -314,6 +335,7 @@ impl ExchangeSink for FlowSink<'_> {
         self.match_request(&mut watched, head, &target);
         watched.bodies[Direction::ToServer.index()] = self.decoder(head.headers);
         watched.request = Some(Box::new(self.request_facts(head, &target)));
+        watched.logged = self.observer.http_log.then(|| Box::new(self.logged_request(head)));
         let telling = watched.request.as_ref().is_some_and(|facts| facts.session.is_some());
         let hit = self.observer.matcher.signals(&watched.hits).next().is_some();
         if hit || telling {

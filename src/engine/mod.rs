@@ -100,6 +100,7 @@ pub struct Engine {
     warnings: Vec<Diagnostic>,
     policy: Policy,
     findings: FindingOptions,
+    http_log: bool,
     limits: Limits,
 }
 
@@ -113,6 +114,7 @@ impl Engine {
             keys: KeyStore::new(),
             policy: Policy::default(),
             findings: FindingOptions::default(),
+            http_log: false,
             limits: Limits::default(),
         }
     }
@@ -170,7 +172,8 @@ impl Engine {
         Shard::new(
             self.limits.flow.clone(),
             self.hasher.clone(),
-            Observer::new(Arc::clone(&self.matcher), Arc::clone(&self.keys), self.limits.observer),
+            Observer::new(Arc::clone(&self.matcher), Arc::clone(&self.keys), self.limits.observer)
+                .with_http_log(self.http_log),
         )
     }
 
@@ -192,6 +195,7 @@ pub struct EngineBuilder {
     keys: KeyStore,
     policy: Policy,
     findings: FindingOptions,
+    http_log: bool,
     limits: Limits,
 }
 
@@ -227,6 +231,12 @@ impl EngineBuilder {
         self
     }
 
+    /// Tells the sink of every HTTP request, besides the findings.
+    pub fn http_log(mut self, wanted: bool) -> Self {
+        self.http_log = wanted;
+        self
+    }
+
     /// Keeps to these limits.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -252,6 +262,7 @@ impl EngineBuilder {
             hasher: FlowHasher::random(),
             policy: self.policy,
             findings: self.findings,
+            http_log: self.http_log,
             limits: self.limits,
         })
     }
@@ -331,5 +342,61 @@ struct Forward<'a, S: ?Sized>(&'a mut S);
 impl<S: FindingSink + ?Sized> FindingSink for Forward<'_, S> {
     fn finding(&mut self, row: crate::findings::Row) {
         self.0.finding(row);
+    }
+
+    fn http_request(&mut self, request: &crate::findings::HttpRequest) {
+        self.0.http_request(request);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{Inputs, Replay};
+    use crate::findings::{HttpRequest, Row};
+
+    #[derive(Debug, Default, PartialEq)]
+    struct Seen {
+        findings: Vec<Row>,
+        requests: Vec<HttpRequest>,
+    }
+
+    impl FindingSink for Seen {
+        fn finding(&mut self, row: Row) {
+            self.findings.push(row);
+        }
+
+        fn http_request(&mut self, request: &HttpRequest) {
+            self.requests.push(request.clone());
+        }
+    }
+
+    struct Captures(Replay);
+
+    impl BlockSource for Captures {
+        fn fill(&mut self, block: &mut Block) -> Fill {
+            self.0.fill(block)
+        }
+    }
+
+    fn replay(engine: EngineBuilder, workers: usize) -> Seen {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/pcaps/p-py130-20sessions.pcap");
+        let mut source = Captures(Replay::new(Inputs::expand(&[path.into()])));
+        let mut seen = Seen::default();
+        let workers = NonZeroUsize::new(workers).unwrap();
+        engine.build().unwrap().replay(workers, &mut source, &mut seen);
+        seen
+    }
+
+    #[test]
+    fn the_http_log_changes_no_finding_and_does_not_depend_on_workers() {
+        let without = replay(Engine::builder(), 1);
+        let with = replay(Engine::builder().http_log(true), 1);
+        assert_eq!(without.requests, []);
+        assert_eq!(without.findings, with.findings);
+        assert_eq!(with, replay(Engine::builder().http_log(true), 3));
+        let posts: Vec<_> = with.requests.iter().filter(|it| it.method == "POST").collect();
+        assert!(posts.len() >= 20 * 3, "{}", posts.len());
+        assert!(posts.iter().all(|post| post.target == "/mcp" && post.status.is_some()));
     }
 }

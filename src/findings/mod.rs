@@ -11,6 +11,7 @@
 pub mod batch;
 mod column;
 pub mod escape;
+mod http;
 mod json;
 mod output;
 pub mod read;
@@ -23,6 +24,7 @@ pub mod sink;
 pub(crate) use json::json_line;
 
 pub use column::{COLUMNS, Column, ColumnType};
+pub use http::HttpRequest;
 pub use output::Destination;
 pub use row::{
     Auth, CaptureColumns, Confidence, FlowColumns, Governance, HttpColumns, IdentityColumns, Kind,
@@ -34,6 +36,11 @@ pub use row::{
 pub trait FindingSink {
     /// Takes one finding.
     fn finding(&mut self, row: Row);
+
+    /// Takes one HTTP request; called only where the engine was asked to tell
+    /// of all of them ([`EngineBuilder::http_log`](crate::EngineBuilder::http_log)),
+    /// when the request's exchange has ended.
+    fn http_request(&mut self, _request: &HttpRequest) {}
 
     /// The findings of a block of frames are through: a good time to show how
     /// far the work has come.

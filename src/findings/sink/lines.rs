@@ -30,7 +30,7 @@ impl Layout for JsonLines {
 }
 
 /// Bytes gathered before they are written.
-const BUFFER: usize = 64 << 10;
+pub(super) const BUFFER: usize = 64 << 10;
 
 /// Writes lines. Only whole lines reach the output, unless the process dies in
 /// the middle of a write.

@@ -23,6 +23,7 @@
 mod csv;
 mod ecs;
 mod eve;
+mod http;
 mod ipc;
 mod lines;
 mod ocsf;
@@ -40,6 +41,8 @@ use std::time::Instant;
 use super::batch::BatchPolicy;
 use super::output::Destination;
 use super::row::Row;
+
+pub use self::http::HttpLog;
 
 /// Takes rows to where they go.
 pub trait Sink: Send {
