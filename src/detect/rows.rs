@@ -168,7 +168,7 @@ impl RowWriter {
         sink.http_request(&HttpRequest {
             time: request.at.time,
             capture: self.capture(request.at),
-            flow: flow_columns(flow),
+            flow: flow_columns(flow, None),
             version: request.version.as_str(),
             method: request.method,
             host: request.host,

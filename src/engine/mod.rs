@@ -381,7 +381,7 @@ mod tests {
 
     fn replay(engine: EngineBuilder, workers: usize) -> Seen {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/pcaps/p-py130-20sessions.pcap");
-        let mut source = Captures(Replay::new(Inputs::expand(&[path.into()])));
+        let mut source = Captures(Replay::new(Inputs::expand(&[std::path::PathBuf::from(path)])));
         let mut seen = Seen::default();
         let workers = NonZeroUsize::new(workers).unwrap();
         engine.build().unwrap().replay(workers, &mut source, &mut seen);

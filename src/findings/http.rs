@@ -128,6 +128,7 @@ mod tests {
                 packet: Some(4),
             },
             flow: FlowColumns {
+                server_name: None,
                 client: "192.0.2.1:40000".parse().unwrap(),
                 server: "[2001:db8::1]:80".parse().unwrap(),
                 transport: "tcp",

@@ -388,6 +388,8 @@ impl<S> FlowTable<S> {
     }
 
     /// Brings the lists up to date after holes were given up between packets.
+    /// A flow that goes on keeps its place among the idle ones: that goes by its
+    /// last packet alone, or time-outs would depend on what else is in the table.
     fn settle<H: FlowHandler<State = S>>(
         &mut self,
         index: u32,
@@ -396,8 +398,8 @@ impl<S> FlowTable<S> {
     ) {
         if let Some(why) = over {
             self.close(index, why, handler);
+            self.refile(index);
         }
-        self.refile(index);
         self.unlist_waiting(index);
         self.update_waiting(index);
     }

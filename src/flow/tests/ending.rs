@@ -171,6 +171,14 @@ fn flows_time_out_in_order_of_their_last_packet() {
 }
 
 #[test]
+fn a_hole_given_up_does_not_put_a_time_out_off() {
+    check(
+        "c A 1 1 ab\nc A 10 1 cd\nd A 1 1 x +3000\ntick 60000\ntick 239500",
+        &["1> ab", "3> x", "1> gap 7", "1> cd", "1 TimedOut", "3 InputEnd"],
+    );
+}
+
+#[test]
 fn capture_time_that_steps_back_does_not_stop_time_outs() {
     let mut lab = Lab::new(FlowLimits::default());
     lab.run_lines("c A 1001 1 ab");
