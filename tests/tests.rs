@@ -6,8 +6,10 @@
 mod cli;
 mod docs;
 mod evasion;
+mod names;
 mod policy;
 mod property;
+mod quic;
 mod support;
 mod truth;
 mod workers;

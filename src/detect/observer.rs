@@ -12,13 +12,17 @@ use super::names::NameWatch;
 use super::view::{FlowSink, View, Watched};
 use crate::counters;
 use crate::engine::Statistics;
-use crate::flow::{CloseReason, FlowHandler, FlowInfo};
+use crate::flow::{CloseReason, FlowHandler, FlowInfo, FlowKey};
 use crate::signature::Matcher;
 use crate::stream::coding::{CodingCounters, CodingLimits};
 use crate::stream::dns::{DnsParser, ResolutionBuilder, looks_like_dns};
-use crate::stream::quic::{self, Quic};
+use crate::stream::quic::{self, Quic, QuicDirectory};
 use crate::stream::tls::KeyStore;
 use crate::stream::{Connection, Direction, StreamCounters, StreamLimits};
+
+/// Identifiers of QUIC connections by which a datagram is known that comes from
+/// somewhere else.
+const MAX_PATHS: usize = 64 * 1024;
 
 /// Buffers of each kind kept for reuse.
 const POOL: usize = 256;
@@ -85,6 +89,8 @@ pub(crate) struct Observer {
     pub(super) bodies: BodyCounters,
     pub(super) coding: CodingCounters,
     pub(super) stream: StreamCounters,
+    /// Flows by the identifiers of their QUIC connections.
+    pub(super) paths: QuicDirectory<FlowKey>,
     dns: DnsParser,
     resolutions: ResolutionBuilder,
     /// Every request is told of.
@@ -114,6 +120,7 @@ impl Observer {
             bodies: BodyCounters::default(),
             coding: CodingCounters::default(),
             stream: StreamCounters::default(),
+            paths: QuicDirectory::new(MAX_PATHS),
             dns: DnsParser::new(),
             resolutions: ResolutionBuilder::new(),
             http_log: false,
@@ -237,7 +244,10 @@ impl FlowHandler for Observer {
     ) {
         let FlowState { quic, view, .. } = state;
         if quic.is_none() && looks_like_dns(data, flow.server_port()) {
-            return self.dns(view, flow, direction, data);
+            // What came before damage counts; the damage is counted.
+            return self.dns(view, flow, direction, |parser, watch| {
+                let _ = parser.message(data, watch);
+            });
         }
         if quic.is_none() && quic::probe(data) {
             *quic = Some(Box::new(Quic::new(self.limits.stream.quic)));
@@ -248,6 +258,13 @@ impl FlowHandler for Observer {
         if quic.nothing_more() {
             flow.dismiss();
         }
+    }
+
+    fn moved(&mut self, datagram: &[u8]) -> Option<(FlowKey, Direction)> {
+        if self.paths.is_empty() {
+            return None;
+        }
+        self.paths.find(datagram)
     }
 
     fn closed(&mut self, state: FlowState, flow: &FlowInfo, _why: CloseReason) {
@@ -271,28 +288,33 @@ impl FlowHandler for Observer {
 }
 
 impl Observer {
-    /// A DNS message: names that are looked for, and what they stand for.
-    fn dns(&mut self, view: &mut View, flow: &FlowInfo, direction: Direction, data: &[u8]) {
+    /// DNS messages that `read` takes in: names that are looked for, and what
+    /// they stand for.
+    pub(super) fn dns(
+        &mut self,
+        view: &mut View,
+        flow: &FlowInfo,
+        direction: Direction,
+        read: impl FnOnce(&mut DnsParser, &mut NameWatch<'_>),
+    ) {
         let matcher = Arc::clone(&self.matcher);
-        let mut watch = NameWatch {
-            matcher: &matcher,
-            resolutions: &mut self.resolutions,
-            signals: Vec::new(),
-            name: String::new(),
-        };
-        // What came before damage counts; the damage is counted.
-        let _ = self.dns.message(data, &mut watch);
-        let NameWatch { signals, name, .. } = watch;
-        if !signals.is_empty() {
-            self.counters.signals += signals.len() as u64;
-            self.report(flow, view, Observation::Name { name, signals });
-        }
         let asker = match direction {
             Direction::ToClient => flow.client(),
             Direction::ToServer => flow.server(),
         };
-        let mut resolved = Vec::new();
-        self.resolutions.each(asker.ip(), &mut |resolution| resolved.push(resolution));
+        let mut watch = NameWatch {
+            matcher: &matcher,
+            resolutions: &mut self.resolutions,
+            asker: asker.ip(),
+            names: Vec::new(),
+            resolved: Vec::new(),
+        };
+        read(&mut self.dns, &mut watch);
+        let NameWatch { names, resolved, .. } = watch;
+        for (name, signals) in names {
+            self.counters.signals += signals.len() as u64;
+            self.report(flow, view, Observation::Name { name, signals });
+        }
         for resolution in resolved {
             self.report(flow, view, Observation::Resolution(resolution));
         }

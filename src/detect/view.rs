@@ -10,11 +10,13 @@ use super::event::{
 };
 use super::facts;
 use super::identity::identify;
+use super::names::NameWatch;
 use super::observer::Observer;
 use crate::flow::FlowInfo;
 use crate::mcp::{self, Message, MessageSink, RawStream, Session};
 use crate::signature::{HitSet, NameField, RequestFields, SignatureIndex, SignatureIndexSet};
 use crate::stream::coding::Decoder;
+use crate::stream::dns::{DnsParser, DnsStream};
 use crate::stream::http2::Http2Sink;
 use crate::stream::quic::{ConnectionId, QuicSink, QuicVersion};
 use crate::stream::tls::{KeyStore, TlsInfo, TlsNews};
@@ -44,6 +46,7 @@ pub(super) struct View {
     /// The exchange whose WebSocket messages are being read.
     websocket: Option<ExchangeId>,
     raw: Option<Box<[RawStream; 2]>>,
+    dns: Option<Box<[DnsStream; 2]>>,
 }
 
 /// An exchange that became a WebSocket.
@@ -435,7 +438,9 @@ impl QuicSink for FlowSink<'_> {
         self.tls(news, info);
     }
 
-    fn quic_connection_id(&mut self, _: u16, _: Direction, _: &ConnectionId) {}
+    fn quic_connection_id(&mut self, _: u16, direction: Direction, id: &ConnectionId) {
+        self.observer.paths.insert(*id, direction, *self.flow.key());
+    }
 
     fn quic_reversed(&mut self) {
         self.reverse();
@@ -573,6 +578,22 @@ impl ConnectionSink for FlowSink<'_> {
         self.raw_step(direction, |stream, sink| stream.finish(true, sink));
     }
 
+    fn server_port(&self) -> u16 {
+        self.flow.server_port()
+    }
+
+    fn dns_data(&mut self, direction: Direction, data: &[u8]) {
+        self.dns_step(direction, |stream, parser, watch| stream.feed(data, parser, watch));
+    }
+
+    fn dns_gap(&mut self, direction: Direction, len: u64) {
+        self.dns_step(direction, |stream, parser, watch| stream.gap(len, parser, watch));
+    }
+
+    fn dns_end(&mut self, direction: Direction) {
+        self.dns_step(direction, |stream, parser, watch| stream.end(parser, watch));
+    }
+
     fn dismiss(&mut self) {
         self.flow.dismiss();
     }
@@ -593,6 +614,19 @@ impl MessageSink for Gathered {
 }
 
 impl FlowSink<'_> {
+    fn dns_step(
+        &mut self,
+        direction: Direction,
+        step: impl FnOnce(&mut DnsStream, &mut DnsParser, &mut NameWatch<'_>),
+    ) {
+        let mut streams = self.view.dns.take().unwrap_or_default();
+        let stream = &mut streams[direction.index()];
+        self.observer.dns(self.view, self.flow, direction, |parser, watch| {
+            step(stream, parser, watch);
+        });
+        self.view.dns = Some(streams);
+    }
+
     fn raw_step(&mut self, direction: Direction, step: impl FnOnce(&mut RawStream, &mut Gathered)) {
         let raw = self.view.raw.get_or_insert_default();
         let mut gathered = Gathered::default();

@@ -246,7 +246,12 @@ impl Dispatch {
                 Outcome::Skipped(_) => continue,
             };
             let key = self.hasher.key(&packet);
-            let shard = key.shard(workers);
+            // A QUIC connection may move to other endpoints: whoever owns it must
+            // see all datagrams.
+            let shard = match packet.transport {
+                Transport::Tcp(_) => key.shard(workers),
+                Transport::Udp => 0,
+            };
             let (Some(items), Some(copies)) = (items.get_mut(shard), copies.get_mut(shard)) else {
                 continue;
             };

@@ -186,6 +186,10 @@ impl FlowHasher {
     /// The packet's key, sender and hash.
     pub fn key(&self, packet: &Packet<'_>) -> PacketKey {
         let (key, sender) = FlowKey::of(packet);
+        self.packet_key(key, sender)
+    }
+
+    pub(super) fn packet_key(&self, key: FlowKey, sender: Side) -> PacketKey {
         PacketKey { key, sender, hash: self.hash(&key) }
     }
 

@@ -1,5 +1,6 @@
 //! The layer above the flow table.
 
+use super::five_tuple::FlowKey;
 use super::info::FlowInfo;
 use crate::stream::Direction;
 
@@ -41,6 +42,13 @@ pub trait FlowHandler {
         data: &[u8],
         missing: u32,
     );
+
+    /// A datagram between endpoints that have no flow: the flow it belongs to all
+    /// the same, and in which direction it travels there. So a QUIC connection
+    /// that moves to another address stays one flow.
+    fn moved(&mut self, _datagram: &[u8]) -> Option<(FlowKey, Direction)> {
+        None
+    }
 
     /// Nothing more will come of this flow.
     fn closed(&mut self, state: Self::State, flow: &FlowInfo, why: CloseReason);

@@ -184,7 +184,7 @@ impl FlowInfo {
         self.dismisses(self.sender(direction))
     }
 
-    pub(super) const fn key(&self) -> &FlowKey {
+    pub(crate) const fn key(&self) -> &FlowKey {
         &self.key
     }
 

@@ -94,6 +94,8 @@ crate::counters! {
         flows_timed_out,
         /// Flows whose five-tuple was used for a new connection.
         flows_reused,
+        /// Flows that went on between other endpoints.
+        flows_moved,
         /// Flows evicted because the table was full.
         flows_evicted,
         /// Flows open when the input ended.

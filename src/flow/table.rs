@@ -4,7 +4,7 @@
 use hashbrown::HashTable;
 
 use super::delivery::Delivery;
-use super::five_tuple::{FlowHasher, PacketKey, Side};
+use super::five_tuple::{FlowHasher, FlowKey, PacketKey, Side};
 use super::half::Loss;
 use super::handler::{CloseReason, FlowHandler};
 use super::info::FlowInfo;
@@ -54,6 +54,15 @@ struct Slot<S> {
     closed: bool,
     /// Where the flow waits behind a hole: when to look again.
     check_at: Option<i64>,
+    moved: Option<Box<Moved>>,
+}
+
+/// The other endpoints at which a flow goes on.
+struct Moved {
+    key: FlowKey,
+    hash: u32,
+    /// The low side there is the high side of the flow's own key.
+    turned: bool,
 }
 
 /// What time-out a flow has.
@@ -111,7 +120,8 @@ impl<S> FlowTable<S> {
     ) {
         self.clock.tick(packet.time);
         let arrival = Arrival { ordinal, key, packet };
-        match self.find(key).filter(|&index| self.outlasts(index, packet.time, handler)) {
+        let found = self.find(key).or_else(|| self.follow(key, packet, handler));
+        match found.filter(|&index| self.outlasts(index, packet.time, handler)) {
             Some(index) => self.on_flow_packet(index, &arrival, handler),
             None => self.open(&arrival, handler),
         }
@@ -183,9 +193,42 @@ impl<S> FlowTable<S> {
         let hash = key.table_hash();
         let is_it = |entry: &IndexEntry| {
             entry.hash == hash
-                && self.slots.get(entry.slot).is_some_and(|slot| *slot.info.key() == key.key)
+                && self.slots.get(entry.slot).is_some_and(|slot| slot.is_at(&key.key))
         };
         self.index.find(spread(hash), is_it).map(|entry| entry.slot)
+    }
+
+    /// The flow that a datagram between endpoints without a flow belongs to, as
+    /// the handler says; from here on these endpoints are found.
+    fn follow<H: FlowHandler<State = S>>(
+        &mut self,
+        key: &PacketKey,
+        packet: &Packet<'_>,
+        handler: &mut H,
+    ) -> Option<u32> {
+        if packet.transport != Transport::Udp {
+            return None;
+        }
+        let (owner, direction) = handler.moved(packet.payload)?;
+        let index = self.find(&self.hasher.packet_key(owner, Side::Low))?;
+        let slot = self.slots.get_mut(index)?;
+        let turned = slot.info.sender(direction) != key.sender;
+        let hash = key.table_hash();
+        let before = slot.moved.replace(Box::new(Moved { key: key.key, hash, turned }));
+        if let Some(before) = before {
+            self.unlist(before.hash, index);
+        }
+        let entry = IndexEntry { hash, slot: index };
+        self.index.insert_unique(spread(hash), entry, |entry| spread(entry.hash));
+        self.shared.counters.flows_moved += 1;
+        Some(index)
+    }
+
+    fn unlist(&mut self, hash: u32, index: u32) {
+        let is_it = |entry: &IndexEntry| entry.slot == index && entry.hash == hash;
+        if let Ok(entry) = self.index.find_entry(spread(hash), is_it) {
+            entry.remove();
+        }
     }
 
     /// Opens a flow, unless the packet is the stray rest of one.
@@ -219,6 +262,7 @@ impl<S> FlowTable<S> {
             class,
             closed: false,
             check_at: None,
+            moved: None,
         };
         let Some(index) = self.slots.insert(slot) else { return };
         let entry = IndexEntry { hash, slot: index };
@@ -301,7 +345,7 @@ impl<S> FlowTable<S> {
         handler: &mut H,
     ) {
         let Some(slot) = self.slots.get_mut(index) else { return };
-        let (packet, sender) = (arrival.packet, arrival.key.sender);
+        let (packet, sender) = (arrival.packet, slot.sender(arrival.key));
         slot.seen = self.clock.now;
         slot.ordinal = arrival.ordinal;
         slot.info.observe(packet, sender);
@@ -469,9 +513,9 @@ impl<S> FlowTable<S> {
         self.unlist_waiting(index);
         let Some(slot) = self.slots.remove(index) else { return };
         self.idle.remove(slot.class as usize, index);
-        let is_it = |entry: &IndexEntry| entry.slot == index;
-        if let Ok(entry) = self.index.find_entry(spread(slot.hash), is_it) {
-            entry.remove();
+        self.unlist(slot.hash, index);
+        if let Some(moved) = slot.moved {
+            self.unlist(moved.hash, index);
         }
     }
 
@@ -501,6 +545,21 @@ impl<S> FlowTable<S> {
             CloseReason::Evicted => &mut counters.flows_evicted,
             CloseReason::InputEnd => &mut counters.flows_open_at_end,
         } += 1;
+    }
+}
+
+impl<S> Slot<S> {
+    /// Whether the flow is between these endpoints, or goes on there.
+    fn is_at(&self, key: &FlowKey) -> bool {
+        self.info.key() == key || self.moved.as_ref().is_some_and(|moved| moved.key == *key)
+    }
+
+    /// Who sent a packet of the flow, by the flow's own key.
+    fn sender(&self, packet: &PacketKey) -> Side {
+        match &self.moved {
+            Some(moved) if moved.turned && *self.info.key() != packet.key => packet.sender.other(),
+            _ => packet.sender,
+        }
     }
 }
 

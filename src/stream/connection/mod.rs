@@ -40,6 +40,8 @@ counters! {
         websocket,
         /// JSON-RPC without HTTP.
         raw_json_rpc,
+        /// DNS.
+        dns,
         /// Tunnels through a proxy (CONNECT).
         tunnels,
         /// Nothing that is known.
@@ -126,6 +128,9 @@ pub trait ConnectionSink: Http2Sink + WebSocketSink {
     /// swaps the sides. False where a handshake told who the client is.
     fn reverse(&mut self) -> bool;
 
+    /// The port of the side that is taken for the server.
+    fn server_port(&self) -> u16;
+
     /// The keys there are.
     fn keys(&mut self) -> Arc<KeyStore>;
 
@@ -144,6 +149,15 @@ pub trait ConnectionSink: Http2Sink + WebSocketSink {
 
     /// Such a stream ended.
     fn raw_end(&mut self, direction: Direction);
+
+    /// Bytes of a stream of DNS messages, each after its length.
+    fn dns_data(&mut self, direction: Direction, data: &[u8]);
+
+    /// `len` bytes of such a stream were lost.
+    fn dns_gap(&mut self, direction: Direction, len: u64);
+
+    /// Such a stream ended.
+    fn dns_end(&mut self, direction: Direction);
 
     /// The connection carries nothing (more) of interest.
     fn dismiss(&mut self);
@@ -184,6 +198,7 @@ enum Protocol {
     /// With the HTTP/1 whose exchange it is.
     WebSocket(Box<(WebSocket, Http1)>),
     Raw,
+    Dns,
     Opaque,
 }
 
@@ -234,6 +249,10 @@ impl Connection {
                     sink.raw_data(direction, rest);
                     rest.len()
                 }
+                Protocol::Dns => {
+                    sink.dns_data(direction, rest);
+                    rest.len()
+                }
                 Protocol::Opaque => rest.len(),
             };
             rest = rest.get(used..).unwrap_or_default();
@@ -260,6 +279,7 @@ impl Connection {
             }
             Protocol::WebSocket(both) => both.0.gap(direction, len, sink),
             Protocol::Raw => sink.raw_gap(direction, len),
+            Protocol::Dns => sink.dns_gap(direction, len),
             Protocol::Opaque => {}
         }
     }
@@ -277,6 +297,7 @@ impl Connection {
             }
             Protocol::WebSocket(both) => both.0.end(direction, sink),
             Protocol::Raw => sink.raw_end(direction),
+            Protocol::Dns => sink.dns_end(direction),
             Protocol::Preface(prefaced) => prefaced.inner.end(direction, sink),
             Protocol::Sniffing(_) | Protocol::Opaque => {}
         }
@@ -302,6 +323,10 @@ impl Connection {
                 sink.raw_end(Direction::ToServer);
                 sink.raw_end(Direction::ToClient);
             }
+            Protocol::Dns => {
+                sink.dns_end(Direction::ToServer);
+                sink.dns_end(Direction::ToClient);
+            }
         }
     }
 
@@ -318,7 +343,7 @@ impl Connection {
         if sniffer.sides[direction.index()].unknown {
             return data.len();
         }
-        let sniffed = sniffer.look(*direction, data);
+        let sniffed = sniffer.look(*direction, data, sink.server_port());
         let nested = sniffer.nested;
         let depth = self.depth + 1;
         let counters = &mut sink.counters().connection;
@@ -328,6 +353,10 @@ impl Connection {
             Guess::Raw => {
                 counters.raw_json_rpc += 1;
                 Protocol::Raw
+            }
+            Guess::Dns => {
+                counters.dns += 1;
+                Protocol::Dns
             }
             Guess::Http1 => {
                 counters.http1 += 1;

@@ -1,7 +1,7 @@
 //! Which protocol? Told from the first bytes of either direction.
 
 use crate::mcp;
-use crate::stream::{Direction, http1, http2, preface, tls};
+use crate::stream::{Direction, dns, http1, http2, preface, tls};
 
 /// A protocol that is not told by so many bytes of a direction is none we know.
 const MAX_SNIFF: usize = 4096;
@@ -13,6 +13,7 @@ pub(super) enum Guess {
     Http2,
     Tls,
     Raw,
+    Dns,
     Preface(preface::PrefaceKind),
     Unsure,
     Unknown,
@@ -50,19 +51,19 @@ impl Sniffer {
         Self { nested: true, ..Self::default() }
     }
 
-    /// Looks at the next bytes of a direction. In the usual case the first
-    /// segment tells all, and nothing is held.
-    pub(super) fn look(&mut self, direction: Direction, data: &[u8]) -> Sniffed {
+    /// Looks at the next bytes of a direction; `port` is the server's. In the
+    /// usual case the first segment tells all, and nothing is held.
+    pub(super) fn look(&mut self, direction: Direction, data: &[u8], port: u16) -> Sniffed {
         let side = &mut self.sides[direction.index()];
         let mut used = 0;
         let mut told = (Guess::Unsure, None);
         if side.held.is_empty() {
-            told = guess(direction, data);
+            told = guess(direction, data, port);
         }
         if told.0 == Guess::Unsure {
             used = data.len().min(MAX_SNIFF - side.held.len());
             side.held.extend_from_slice(&data[..used]);
-            told = guess(direction, &side.held);
+            told = guess(direction, &side.held, port);
             if told.0 == Guess::Unsure && side.held.len() == MAX_SNIFF {
                 told = (Guess::Unknown, None);
             }
@@ -72,7 +73,7 @@ impl Sniffer {
 }
 
 /// What `data` looks like, and who says such a thing.
-fn guess(direction: Direction, data: &[u8]) -> (Guess, Option<Direction>) {
+fn guess(direction: Direction, data: &[u8], port: u16) -> (Guess, Option<Direction>) {
     use Direction::{ToClient, ToServer};
     let mut unsure = false;
     match http1::probe(data) {
@@ -98,6 +99,11 @@ fn guess(direction: Direction, data: &[u8]) -> (Guess, Option<Direction>) {
         preface::Probe::Preface(kind) => return (Guess::Preface(kind), None),
         preface::Probe::Unsure => unsure = true,
         preface::Probe::No => {}
+    }
+    match dns::probe_dns_stream(data, port) {
+        dns::DnsProbe::Dns => return (Guess::Dns, None),
+        dns::DnsProbe::Unsure => unsure = true,
+        dns::DnsProbe::No => {}
     }
     match mcp::probe(data) {
         mcp::Probe::Framed(_) => (Guess::Raw, None),
