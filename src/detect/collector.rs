@@ -975,7 +975,7 @@ fn request_columns(request: &RequestFacts) -> HttpColumns {
         method: Some(request.method.clone()),
         scheme: request.scheme.clone(),
         host: request.authority.clone(),
-        path: Some(request.path.clone()),
+        path: Some(request.path.clone()).filter(|path| !path.is_empty()),
         status: None,
         user_agent: request.user_agent.clone(),
     }

@@ -249,7 +249,10 @@ impl FlowSink<'_> {
         let matcher = &observer.matcher;
         let path = &mut observer.scratch.path;
         path.clear();
-        uri::normalise_path(target.path, path);
+        // In HTTP/2 the target may be lost, which is not the root.
+        if !head.target.is_empty() {
+            uri::normalise_path(target.path, path);
+        }
         let fields = RequestFields {
             method: head.method,
             host: head.authority,

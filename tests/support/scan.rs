@@ -32,12 +32,16 @@ pub(crate) fn plain() -> FindingOptions {
     FindingOptions { messages: true, show_secrets: true, ..FindingOptions::default() }
 }
 
+/// The engine with the keys of a labelled capture, where there are any.
+pub(crate) fn engine(capture: &Capture) -> Engine {
+    let Some(path) = &capture.key_log else { return ENGINE.clone() };
+    let keys = KeyStore::load(&std::fs::read(path).unwrap()).unwrap();
+    Engine::builder().findings(plain()).keys(keys).build().unwrap()
+}
+
 /// Scans a labelled capture, with its keys where there are any.
 pub(crate) fn capture(capture: &Capture) -> Found {
-    let Some(path) = &capture.key_log else { return file(&ENGINE, &capture.path()) };
-    let keys = KeyStore::load(&std::fs::read(path).unwrap()).unwrap();
-    let engine = Engine::builder().findings(plain()).keys(keys).build().unwrap();
-    file(&engine, &capture.path())
+    file(&engine(capture), &capture.path())
 }
 
 /// Scans a capture file.
