@@ -6,6 +6,7 @@
 mod cli;
 mod docs;
 mod evasion;
+mod fuzz_corpus;
 mod names;
 mod policy;
 mod property;

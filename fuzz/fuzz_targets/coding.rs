@@ -1,0 +1,5 @@
+//! Content codings.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mcpwatch_fuzz::coding::run(data));

@@ -1,0 +1,5 @@
+//! Character encodings.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mcpwatch_fuzz::encoding::run(data));

@@ -1,0 +1,5 @@
+//! Findings files.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mcpwatch_fuzz::findings::run(data));

@@ -1,0 +1,5 @@
+//! TLS key logs.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mcpwatch_fuzz::keylog::run(data));

@@ -1,0 +1,5 @@
+//! QUIC datagrams.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mcpwatch_fuzz::quic::run(data));

@@ -1,0 +1,5 @@
+//! The engine, over capture files.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mcpwatch_fuzz::replay::run(data));

@@ -1,0 +1,5 @@
+//! Signature files.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mcpwatch_fuzz::signatures::run(data));

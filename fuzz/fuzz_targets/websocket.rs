@@ -1,0 +1,5 @@
+//! WebSocket.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mcpwatch_fuzz::websocket::run(data));

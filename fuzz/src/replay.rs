@@ -1,0 +1,45 @@
+//! The engine, over a capture file: the same findings and statistics for any
+//! number of workers.
+//!
+//! Input: the file.
+
+use std::num::NonZeroUsize;
+
+use mcpwatch::capture::{Block, Fill, Reader, SourceId};
+use mcpwatch::engine::BlockSource;
+use mcpwatch::findings::Row;
+
+use super::engine::engine;
+
+/// Blocks read at most: what compresses well is not worth the time.
+const MAX_BLOCKS: usize = 4;
+
+/// Runs the target.
+pub fn run(data: &[u8]) {
+    let Some(one) = replay(data, 1) else { return };
+    assert_eq!(replay(data, 2).as_ref(), Some(&one), "two workers");
+}
+
+fn replay(data: &[u8], workers: usize) -> Option<(Vec<Row>, String)> {
+    let cursor = std::io::Cursor::new(data.to_vec());
+    let reader = Reader::new("fuzz", SourceId(0), cursor).ok()?;
+    let mut source = Source { reader, blocks: 0 };
+    let mut rows = Vec::new();
+    let statistics = engine().replay(NonZeroUsize::new(workers)?, &mut source, &mut rows);
+    Some((rows, statistics.to_json()))
+}
+
+struct Source {
+    reader: Reader,
+    blocks: usize,
+}
+
+impl BlockSource for Source {
+    fn fill(&mut self, block: &mut Block) -> Fill {
+        self.blocks += 1;
+        if self.blocks > MAX_BLOCKS {
+            return Fill::End;
+        }
+        self.reader.fill(block).unwrap_or(Fill::End)
+    }
+}
