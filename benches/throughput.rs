@@ -1,7 +1,7 @@
 //! mcpwatch against the bare walk, Suricata and tshark, on a generated capture.
 //!
 //! ```text
-//! cargo bench --bench throughput -- [--size 256M] [--runs 5] [--mix web|cleartext|mcp]
+//! cargo bench --bench throughput -- [--size 256M] [--runs 5] [--mix web|cleartext|mcp|tls]
 //! cargo bench --bench throughput -- --generate FILE [--size 1G] [--mix …] [--seed N]
 //! ```
 //!
@@ -275,7 +275,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
             "--runs" => arguments.runs = value.parse::<usize>()?.max(1),
             "--seed" => arguments.seed = value.parse()?,
             "--mix" => {
-                arguments.mix = Mix::named(&value).ok_or("a mix is web, cleartext or mcp")?
+                arguments.mix = Mix::named(&value).ok_or("a mix is web, cleartext, mcp or tls")?
             }
             "--generate" => arguments.generate = Some(value.into()),
             "--walk" => arguments.walk = Some(value.into()),

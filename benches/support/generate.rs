@@ -60,11 +60,13 @@ pub(crate) enum Mix {
     Cleartext,
     /// The network of MCP servers.
     Mcp,
+    /// TLS 1.3 without keys, and nothing else.
+    Tls,
 }
 
 impl Mix {
     pub(crate) fn named(name: &str) -> Option<Self> {
-        [Mix::Web, Mix::Cleartext, Mix::Mcp].into_iter().find(|mix| mix.name() == name)
+        [Mix::Web, Mix::Cleartext, Mix::Mcp, Mix::Tls].into_iter().find(|mix| mix.name() == name)
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -72,6 +74,7 @@ impl Mix {
             Mix::Web => "web",
             Mix::Cleartext => "cleartext",
             Mix::Mcp => "mcp",
+            Mix::Tls => "tls",
         }
     }
 
@@ -81,6 +84,7 @@ impl Mix {
             Mix::Web => [450, 150, 195, 120, 50, 30, 5],
             Mix::Cleartext => [0, 320, 400, 250, 0, 20, 10],
             Mix::Mcp => [0, 0, 0, 0, 0, 0, 1_000],
+            Mix::Tls => [1_000, 0, 0, 0, 0, 0, 0],
         }
     }
 }
