@@ -38,7 +38,7 @@ pub trait FindingSink {
     fn finding(&mut self, row: Row);
 
     /// Takes one HTTP request; called only where the engine was asked to tell
-    /// of all of them ([`EngineBuilder::http_log`](crate::EngineBuilder::http_log)),
+    /// of all of them ([`EngineBuilder::http_log`](crate::engine::EngineBuilder::http_log)),
     /// when the request's exchange has ended.
     fn http_request(&mut self, _request: &HttpRequest) {}
 
