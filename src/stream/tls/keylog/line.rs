@@ -59,6 +59,8 @@ type LineError = (usize, KeyLogErrorKind);
 /// Reads a line without its end.
 pub(super) fn parse(line: &[u8]) -> Result<Line, LineError> {
     let line = line.trim_ascii_end();
+    // Pasted from a shell, a line may go on with a backslash.
+    let line = line.strip_suffix(b"\\").unwrap_or(line).trim_ascii_end();
     if line.is_empty() || line.starts_with(b"#") {
         return Ok(Line::Nothing);
     }
@@ -203,12 +205,14 @@ mod tests {
 
     #[test]
     fn spaces_and_line_ends_are_tolerated() {
-        let line = format!("CLIENT_RANDOM\t{}  {} \r", "0a".repeat(32), "0B".repeat(48));
-        let Ok(Line::Secret(Label::Master, random, secret)) = parse(line.as_bytes()) else {
-            panic!("not a secret");
-        };
-        assert_eq!(random, [0x0a; 32]);
-        assert_eq!(secret.bytes(), [0x0b; 48]);
+        for end in [" \r", "\\", " \\ \r"] {
+            let line = format!("CLIENT_RANDOM\t{}  {}{end}", "0a".repeat(32), "0B".repeat(48));
+            let Ok(Line::Secret(Label::Master, random, secret)) = parse(line.as_bytes()) else {
+                panic!("not a secret: {line}");
+            };
+            assert_eq!(random, [0x0a; 32]);
+            assert_eq!(secret.bytes(), [0x0b; 48]);
+        }
     }
 
     #[test]
