@@ -54,8 +54,11 @@ impl<'a> Frames<'a> {
             // DATAGRAM (RFC 9221).
             0x30 => return skip(reader.take(reader.rest().len())),
             0x31 => return skip(vector(reader)),
-            // ACK_FREQUENCY.
+            // ACK_FREQUENCY; its IMMEDIATE_ACK, as the drafts until 2023 number it.
             0xaf => return skip(integers(reader, 4)),
+            0xac => return Ok(None),
+            // TIME_STAMP (draft-huitema-quic-ts).
+            0x02f5 => return skip(integers(reader, 1)),
             _ => return Err(BadFrame::UnknownType),
         };
         frame.map(Some).ok_or(BadFrame::Malformed)
@@ -177,6 +180,8 @@ mod tests {
             ("IMMEDIATE_ACK", &[0x1f]),
             ("DATAGRAM", &[0x31, 2, 1, 2]),
             ("ACK_FREQUENCY", &[0x40, 0xaf, 1, 2, 3, 4]),
+            ("IMMEDIATE_ACK of drafts", &[0x40, 0xac]),
+            ("TIME_STAMP", &[0x42, 0xf5, 0x43, 0xf1]),
         ] {
             let payload = [frame, CLOSE].concat();
             assert_eq!(frames(&payload), [Ok(Frame::Close)], "{name}");
