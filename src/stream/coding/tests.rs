@@ -157,7 +157,8 @@ fn bombs_hit_a_cap() {
     for (header, input) in rows {
         let (out, outcome, whole, counters) = decode_with(header, &input, ratio, Cut::Whole);
         assert_eq!(outcome, Err(DecodeError::RatioCap), "{header}");
-        assert!((1 << 20..6 << 20).contains(&out.len()), "{header}: {}", out.len());
+        // What the inner layer takes in counts too.
+        assert!((1_000_000..6 << 20).contains(&out.len()), "{header}: {}", out.len());
         assert!(!whole);
         assert_eq!(counters.ratio_capped, 1);
         for cut in [Cut::Whole, Cut::Random(1)] {
