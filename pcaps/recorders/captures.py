@@ -401,6 +401,43 @@ def proxy_connect(s):
           notes="CONNECT, then HTTP in the clear")
 
 
+LOCAL = "http://127.0.0.1:9000/mcp"
+
+
+@capture("p-socks5")
+def socks(s):
+    """Through a SOCKS5 server by name; only the client's side is recorded"""
+    s.py1()
+    s.serve("python3", HERE / "py" / "relay.py", "10.20.0.16:1080", "--socks-server", port=1080)
+    s.background("python3", HERE / "py" / "relay.py", "127.0.0.1:9000", "10.20.0.16:1080",
+                 "--socks5", "10.20.0.10:8000")
+    with s.record("port 1080"):
+        s.cli1(LOCAL)
+    s.mcp("streamable-http via SOCKS5", server="10.20.0.16:1080", host="127.0.0.1:9000")
+
+
+def proxy_protocol(version):
+    def function(s):
+        s.py1(port=8000)
+        nginx(s, """
+            listen 10.20.0.10:9000 proxy_protocol;
+            location / {
+                proxy_pass http://127.0.0.1:8000; proxy_http_version 1.1; proxy_set_header Host $http_host;
+                proxy_set_header Connection ""; proxy_buffering off; proxy_read_timeout 60s;
+            }""", port=9000)
+        s.background("python3", HERE / "py" / "relay.py", "127.0.0.1:9000", "10.20.0.10:9000",
+                     "--proxy-protocol", version)
+        with s.record("port 9000"):
+            s.cli1(LOCAL)
+        s.mcp("streamable-http behind the PROXY protocol", server="10.20.0.10:9000", host="127.0.0.1:9000",
+              notes="PROXY protocol v%d, nginx" % version)
+    return function
+
+
+for version in (1, 2):
+    capture("p-proxy-protocol-v%d" % version)(proxy_protocol(version))
+
+
 # ---- WebSocket
 
 
@@ -503,11 +540,20 @@ tls("p-tls13-connect-tinyproxy", "CONNECT through tinyproxy, then TLS 1.3",
 tls("p-wss-py130-deflate", "WebSocket with permessage-deflate in TLS 1.3",
     py1_tls("--transport", "ws", "--path", "/ws", "--deflate"), client=wss,
     transport="WebSocket (subprotocol mcp, permessage-deflate) over TLS", path="/ws")
-tls("p-quic-h3-hypercorn", "HTTP/3 over QUIC, hypercorn and aioquic",
-    lambda s, home: s.serve(s.install.python("py130"), HERE / "py" / "server1.py", "--port", "8443", "--log", s.log(),
-                            "--cert", home / "cert.pem", "--key", home / "key.pem", "--serve", "hypercorn", "--quic",
-                            port=8443, udp=True),
-    ["--quic"], http="3", transport="streamable-http (SSE responses) over QUIC", version="QUIC v1", expression="udp")
+def h3_hypercorn(s, home):
+    s.serve(s.install.python("py130"), HERE / "py" / "server1.py", "--port", "8443", "--log", s.log(),
+            "--cert", home / "cert.pem", "--key", home / "key.pem", "--serve", "hypercorn", "--quic",
+            port=8443, udp=True)
+
+
+tls("p-quic-h3-hypercorn", "HTTP/3 over QUIC, hypercorn and aioquic", h3_hypercorn, ["--quic"], http="3", transport="streamable-http (SSE responses) over QUIC", version="QUIC v1", expression="udp")
+
+
+tls("p-quic-v2-hypercorn", "HTTP/3 over QUIC v2, hypercorn and aioquic", h3_hypercorn, ["--quic", "--quic-version", "2"],
+    http="3", transport="streamable-http (SSE responses) over QUIC", version="QUIC v2", expression="udp")
+tls("p-quic-moved", "HTTP/3 over QUIC; the client goes on at another port in mid-session", h3_hypercorn,
+    ["--quic", "--move-after", "5"],
+    http="3", transport="streamable-http (SSE responses) over QUIC", version="QUIC v1, moved", expression="udp")
 
 
 def caddy(s, home):
@@ -555,6 +601,15 @@ def h2c(s):
     with s.record():
         s.cli1(URL, "--http2", "--prior-knowledge", "--share", "--scene", "short", "--sessions", "12")
     s.mcp("streamable-http (SSE responses)", http="2 (h2c prior knowledge)", sessions=12)
+
+
+@capture("p-h2c-hypercorn-20sessions")
+def h2c_20(s):
+    """h2c with prior knowledge: twenty sessions at once over one connection"""
+    s.py1("--serve", "hypercorn")
+    with s.record():
+        s.cli1(URL, "--http2", "--prior-knowledge", "--share", "--scene", "short", "--sessions", "20")
+    s.mcp("streamable-http (SSE responses)", http="2 (h2c prior knowledge)", sessions=20)
 
 
 @capture("p-h2c-hypercorn-full")

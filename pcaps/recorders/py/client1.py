@@ -55,7 +55,7 @@ def http_client(args):
     if args.quic:
         from h3_transport import H3Transport
 
-        options["transport"] = H3Transport(args.ca, args.keylog)
+        options["transport"] = H3Transport(args.ca, args.keylog, args.quic_version, args.move_after)
         options.pop("verify", None)
     headers = {}
     if args.token:
@@ -200,6 +200,8 @@ async def main():
     p.add_argument("--prior-knowledge", action="store_true")
     p.add_argument("--share", action="store_true", help="one HTTP client, so one HTTP/2 connection, for all sessions")
     p.add_argument("--quic", action="store_true")
+    p.add_argument("--quic-version", type=int, choices=[1, 2], default=1)
+    p.add_argument("--move-after", type=int, help="requests after which the client goes on at another port")
     args = p.parse_args()
     args.http = None
     async with asyncio.timeout(60), contextlib.AsyncExitStack() as stack:

@@ -1,6 +1,7 @@
 """An httpx transport over HTTP/3 (aioquic), enough for an MCP client: one connection, streamed answers."""
 
 import asyncio
+import socket
 import ssl
 
 import httpx
@@ -9,6 +10,9 @@ from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.h3.connection import H3_ALPN, H3Connection
 from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.packet import QuicProtocolVersion
+
+VERSIONS = {1: QuicProtocolVersion.VERSION_1, 2: QuicProtocolVersion.VERSION_2}
 
 
 class Protocol(QuicConnectionProtocol):
@@ -32,6 +36,16 @@ class Protocol(QuicConnectionProtocol):
         return self.streams[stream]
 
 
+class Moved(asyncio.DatagramProtocol):
+    """Hands datagrams from another socket to a connection."""
+
+    def __init__(self, protocol):
+        self.protocol = protocol
+
+    def datagram_received(self, data, addr):
+        self.protocol.datagram_received(data, addr)
+
+
 class Body(httpx.AsyncByteStream):
     def __init__(self, queue, done):
         self.queue, self.done = queue, done
@@ -45,8 +59,9 @@ class Body(httpx.AsyncByteStream):
 
 
 class H3Transport(httpx.AsyncBaseTransport):
-    def __init__(self, ca, keylog):
-        self.ca, self.keylog = ca, keylog
+    def __init__(self, ca, keylog, version=1, move_after=None):
+        self.ca, self.keylog, self.version, self.move_after = ca, keylog, VERSIONS[version], move_after
+        self.requests = 0
         self.context = self.protocol = None
         self.lock = asyncio.Lock()
 
@@ -54,7 +69,8 @@ class H3Transport(httpx.AsyncBaseTransport):
         async with self.lock:
             if self.protocol is None:
                 config = QuicConfiguration(alpn_protocols=H3_ALPN, is_client=True, server_name=url.host,
-                                           verify_mode=ssl.CERT_REQUIRED)
+                                           verify_mode=ssl.CERT_REQUIRED, original_version=self.version,
+                                           supported_versions=[self.version])
                 config.load_verify_locations(self.ca)
                 if self.keylog:
                     config.secrets_log_file = open(self.keylog, "a")
@@ -62,9 +78,21 @@ class H3Transport(httpx.AsyncBaseTransport):
                 self.protocol = await self.context.__aenter__()
         return self.protocol
 
+    async def move(self, protocol):
+        """Goes on at another port, as behind a NAT that forgot the connection."""
+        old = protocol._transport
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: Moved(protocol), local_addr=("::", 0), family=socket.AF_INET6)
+        protocol._transport = transport
+        old.close()
+
     async def handle_async_request(self, request):
         protocol = await self.connected(request.url)
         body = await request.aread()
+        self.requests += 1
+        if self.requests == self.move_after:
+            await self.move(protocol)
         headers = [(b":method", request.method.encode()), (b":scheme", b"https"),
                    (b":authority", request.url.netloc), (b":path", request.url.raw_path)]
         headers += [(k.lower(), v) for k, v in request.headers.raw
