@@ -17,8 +17,8 @@ must hold:
   target over HTTP/1 and HTTP/2, in TLS where there are keys; over HTTP/3 the same
   number, for tshark up to 4.0 does not undo QPACK.
 
-With --mutate, damaged copies of the small captures are read as well, for which the
-first point counts alone.
+With --mutate, damaged copies of the small captures are read as well, for which
+the first two points count.
 
 http_keys.tsv beside this script tells which key log belongs to which capture. A
 difference that has a reason stands in http_differences.tsv beside this script,
@@ -293,8 +293,7 @@ class Result:
             for number in range(options.mutate if small else 0):
                 copy = pathlib.Path(folder, f"{options.seed}-{number}-{capture.name}")
                 copy.write_bytes(damage(capture, f"{options.seed} {number}"))
-                # Where capture times leap, flows end when their worker sees it.
-                self.mutants[self.run(options, copy, folder, keys, ("code",)).code] += 1
+                self.mutants[self.run(options, copy, folder, keys).code] += 1
                 copy.unlink()
         self.code = run.code
         requests = list(run.requests())
@@ -310,11 +309,11 @@ class Result:
                 self.compare(before)
                 self.told_ports = False
 
-    def run(self, options, capture, folder, keys, same=("code", "findings", "log")):
+    def run(self, options, capture, folder, keys):
         """Runs mcpwatch with one worker and with two."""
         one, two = (Run(options, capture, workers, folder, keys) for workers in (1, 2))
         troubles = [*one.troubles(options), *two.troubles(options)]
-        for what in same:
+        for what in ("code", "findings", "log"):
             if getattr(one, what) != getattr(two, what):
                 troubles.append(f"{what} differ between one worker and two")
         self.troubles += [f"{capture.name}: {trouble}" for trouble in troubles]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::detect::{Order, Phase};
+use crate::flow::FlowClock;
 use crate::time::Timestamp;
 
 /// How often, in capture time, what has timed out is looked for.
@@ -12,7 +13,19 @@ const PERIOD: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tick {
     pub(super) ordinal: u64,
+    /// The latest time of any packet.
     pub(super) now: Timestamp,
+    /// By the clock of the flow tables.
+    pub(super) flow_time: Timestamp,
+}
+
+/// When a packet came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moment {
+    /// Counts packets over all sources and shards, from 1.
+    pub(super) ordinal: u64,
+    /// By the clock of the flow tables.
+    pub(super) flow_time: Timestamp,
 }
 
 impl From<Tick> for Order {
@@ -23,17 +36,21 @@ impl From<Tick> for Order {
     }
 }
 
-/// Counts packets and ticks once a second of capture time. Time that steps
-/// backwards stands still.
+/// Counts packets and ticks once a second of table time, which never runs
+/// backwards.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     packets: u64,
-    last: Timestamp,
+    flow: FlowClock,
+    flow_time: Timestamp,
+    latest: Timestamp,
+    ticked: Timestamp,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { packets: 0, last: Timestamp::MIN }
+        let (flow, never) = (FlowClock::default(), Timestamp::MIN);
+        Self { packets: 0, flow, flow_time: never, latest: never, ticked: never }
     }
 }
 
@@ -41,16 +58,23 @@ impl Clock {
     /// Counts a frame; a tick if it is time for one.
     pub(super) fn on_frame(&mut self, time: Timestamp) -> Option<Tick> {
         self.packets += 1;
-        if time.since(self.last) < PERIOD {
+        self.latest = self.latest.max(time);
+        self.flow_time = self.flow.tick(time);
+        if self.flow_time.since(self.ticked) < PERIOD {
             return None;
         }
-        self.last = time;
-        Some(Tick { ordinal: self.packets, now: time })
+        self.ticked = self.flow_time;
+        Some(Tick { ordinal: self.packets, now: self.latest, flow_time: self.flow_time })
     }
 
-    /// Frames counted so far: the ordinal of the current one.
+    /// Frames counted so far.
     pub(super) fn packets(&self) -> u64 {
         self.packets
+    }
+
+    /// When the current frame came.
+    pub(super) fn moment(&self) -> Moment {
+        Moment { ordinal: self.packets, flow_time: self.flow_time }
     }
 }
 
@@ -67,5 +91,16 @@ mod tests {
         assert_eq!(at(5_000), None);
         assert_eq!(at(11_000).map(|tick| tick.ordinal), Some(4));
         assert_eq!(clock.packets(), 4);
+    }
+
+    #[test]
+    fn ticks_on_after_time_was_set_back() {
+        let mut clock = Clock::default();
+        let mut at = |seconds: i64| clock.on_frame(Timestamp::from_nanos(seconds * 1_000_000_000));
+        assert!(at(1_000_000).is_some());
+        assert!(at(100).is_none());
+        let tick = at(102).unwrap();
+        assert_eq!(tick.now.as_nanos(), 1_000_000_000_000_000);
+        assert!(tick.flow_time > tick.now);
     }
 }

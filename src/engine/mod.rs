@@ -304,7 +304,7 @@ impl Worker {
         }
         if let Some(packet) = self.decoder.decode(frame).packet() {
             let key = self.hasher.key(&packet);
-            self.shard.on_packet(self.clock.packets(), &key, &packet);
+            self.shard.on_packet(self.clock.moment(), &key, &packet);
             self.collect(&mut sink);
         }
     }

@@ -18,7 +18,7 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::clock::{Clock, Tick};
+use super::clock::{Clock, Moment, Tick};
 use super::shard::Shard;
 use super::{BlockSource, Engine, Statistics, with_secrets};
 use crate::capture::{Block, Fill};
@@ -44,7 +44,7 @@ enum Payload {
 /// A packet on its way to a worker.
 #[derive(Clone, Debug)]
 struct Parcel {
-    ordinal: u64,
+    at: Moment,
     key: PacketKey,
     number: u64,
     time: crate::time::Timestamp,
@@ -163,7 +163,7 @@ fn work(mut shard: Shard, inbox: &Receiver<Batch>, outbox: &Sender<Done>) -> Sha
                 Item::Keys(keys) => shard.set_keys(keys),
                 Item::Packet(parcel) => {
                     if let Some(payload) = parcel.payload.resolve(&block, &copies) {
-                        shard.on_packet(parcel.ordinal, &parcel.key, &parcel.packet(payload));
+                        shard.on_packet(parcel.at, &parcel.key, &parcel.packet(payload));
                     }
                 }
             }
@@ -263,7 +263,7 @@ impl Dispatch {
                 let start = packet.payload.as_ptr().addr() - frame.data.as_ptr().addr();
                 Payload::Frame { index, range: start..start + packet.payload.len() }
             };
-            items.push(Item::Packet(Parcel::new(self.clock.packets(), key, &packet, payload)));
+            items.push(Item::Packet(Parcel::new(self.clock.moment(), key, &packet, payload)));
         }
         let block = Arc::new(block);
         // Announced before the work is handed out, so that the collector is
@@ -279,9 +279,9 @@ impl Dispatch {
 }
 
 impl Parcel {
-    fn new(ordinal: u64, key: PacketKey, packet: &Packet<'_>, payload: Payload) -> Self {
+    fn new(at: Moment, key: PacketKey, packet: &Packet<'_>, payload: Payload) -> Self {
         Self {
-            ordinal,
+            at,
             key,
             number: packet.number,
             time: packet.time,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Statistics;
-use super::clock::Tick;
+use super::clock::{Moment, Tick};
 use crate::decode::Packet;
 use crate::detect::{Event, FlowState, Observer, Phase};
 use crate::flow::{FlowHasher, FlowLimits, FlowTable, PacketKey};
@@ -26,16 +26,16 @@ impl Shard {
         Self { table: FlowTable::new(limits, hasher), observer }
     }
 
-    /// Takes in a packet; `ordinal` counts packets over all sources and shards.
-    pub(super) fn on_packet(&mut self, ordinal: u64, key: &PacketKey, packet: &Packet<'_>) {
-        self.observer.at(ordinal, Phase::Packet);
-        self.table.on_keyed_packet(ordinal, key, packet, &mut self.observer);
+    /// Takes in a packet at the moment that the clock shows.
+    pub(super) fn on_packet(&mut self, at: Moment, key: &PacketKey, packet: &Packet<'_>) {
+        self.observer.at(at.ordinal, Phase::Packet);
+        self.table.on_keyed_packet(at.ordinal, at.flow_time, key, packet, &mut self.observer);
     }
 
     /// Ends what has timed out.
     pub(super) fn advance(&mut self, tick: Tick) {
         self.observer.at(tick.ordinal, Phase::Tick);
-        self.table.advance(tick.now, &mut self.observer);
+        self.table.advance(tick.flow_time, &mut self.observer);
     }
 
     /// Ends all flows.

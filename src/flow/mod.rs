@@ -79,6 +79,7 @@
 //! ```
 
 mod buffers;
+mod clock;
 mod community_id;
 mod delivery;
 mod five_tuple;
@@ -94,6 +95,7 @@ mod slots;
 mod table;
 mod tcp;
 
+pub use clock::FlowClock;
 pub use community_id::community_id;
 pub use five_tuple::{FlowHasher, FlowKey, PacketKey, Protocol, Side};
 pub use handler::{CloseReason, FlowHandler};

@@ -3,6 +3,7 @@
 
 use hashbrown::HashTable;
 
+use super::clock::FlowClock;
 use super::delivery::Delivery;
 use super::five_tuple::{FlowHasher, FlowKey, PacketKey, Side};
 use super::half::Loss;
@@ -30,7 +31,7 @@ pub struct FlowTable<S> {
     idle: Lists<{ Class::COUNT }>,
     /// Flows with data behind a hole, longest unchecked first.
     waiting: Lists<1>,
-    clock: Clock,
+    clock: FlowClock,
     shared: Shared,
 }
 
@@ -92,7 +93,7 @@ impl<S> FlowTable<S> {
             slots: Slots::new(),
             idle: Lists::new(),
             waiting: Lists::new(),
-            clock: Clock::default(),
+            clock: FlowClock::default(),
             shared: Shared::new(limits),
         }
     }
@@ -106,19 +107,21 @@ impl<S> FlowTable<S> {
         handler: &mut H,
     ) {
         let key = self.hasher.key(packet);
-        self.on_keyed_packet(ordinal, &key, packet, handler);
+        self.on_keyed_packet(ordinal, packet.time, &key, packet, handler);
     }
 
     /// [`FlowTable::on_packet`] where the key is known, as it was needed to
-    /// choose the worker.
+    /// choose the worker, and the time `now` is told by the packets of all
+    /// workers.
     pub fn on_keyed_packet<H: FlowHandler<State = S>>(
         &mut self,
         ordinal: u64,
+        now: Timestamp,
         key: &PacketKey,
         packet: &Packet<'_>,
         handler: &mut H,
     ) {
-        self.clock.tick(packet.time);
+        self.clock.tick(now);
         let arrival = Arrival { ordinal, key, packet };
         let found = self.find(key).or_else(|| self.follow(key, packet, handler));
         match found.filter(|&index| self.outlasts(index, packet.time, handler)) {
@@ -568,30 +571,6 @@ struct Arrival<'a> {
     ordinal: u64,
     key: &'a PacketKey,
     packet: &'a Packet<'a>,
-}
-
-/// Table time: capture time that never runs backwards. Where the capture's
-/// does by more than disorder explains (files read in another order, a clock
-/// set back, a damaged time), table time goes on from where it was.
-#[derive(Default)]
-struct Clock {
-    now: i64,
-    offset: i64,
-    started: bool,
-}
-
-impl Clock {
-    const DISORDER_NANOS: i64 = 60_000_000_000;
-
-    fn tick(&mut self, time: Timestamp) {
-        let time = time.as_nanos().saturating_add(self.offset);
-        if !self.started || time > self.now {
-            self.started = true;
-            self.now = time;
-        } else if self.now.saturating_sub(time) > Self::DISORDER_NANOS {
-            self.offset = self.offset.saturating_add(self.now.saturating_sub(time));
-        }
-    }
 }
 
 /// Whether a TCP segment without a flow opens one: a bare ACK, FIN or RST is
