@@ -14,5 +14,6 @@ pub mod report;
 pub mod signature;
 pub mod stream;
 pub mod time;
+pub mod workbench;
 
 pub use engine::Engine;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::workbench::report::Format;
+
 /// Find Model Context Protocol (MCP) traffic, approved or not, on the wire.
 #[derive(Debug, Parser)]
 #[command(name = "mcpwatch", version, max_term_width = 100, propagate_version = true)]
@@ -203,16 +205,16 @@ pub(crate) enum ReportFormat {
 #[derive(Debug, Subcommand)]
 pub(crate) enum SignaturesCommand {
     /// List the signatures of a set
-    List(SignatureSetArgs),
+    List(ListArgs),
     /// Check that a set is valid
-    Check(SignatureSetArgs),
+    Check(CheckArgs),
     /// Check that every example in a set is answered as it says
-    Test(SignatureSetArgs),
+    Test(CheckArgs),
 }
 
-/// Which set to work on.
+/// `mcpwatch signatures list`.
 #[derive(Debug, Args)]
-pub(crate) struct SignatureSetArgs {
+pub(crate) struct ListArgs {
     /// Signature files or folders [default: the shipped set]
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
@@ -222,10 +224,27 @@ pub(crate) struct SignatureSetArgs {
     pub(crate) format: ListFormat,
 }
 
+/// `mcpwatch signatures check` and `test`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Signature files or folders [default: the shipped set]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// How to print it
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+
+    /// Fail for notes too, such as a missing reference
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
 /// How a list is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ListFormat {
     /// A table.
+    #[value(alias = "human")]
     Text,
     /// JSON.
     Json,

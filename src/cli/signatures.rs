@@ -4,15 +4,17 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::args::{ListFormat, SignatureSetArgs, SignaturesCommand};
+use super::args::{CheckArgs, ListArgs, ListFormat, SignaturesCommand};
 use super::{Exit, complain, print};
-use crate::signature::{Matcher, Report, Severity, SignatureSet};
+use crate::signature::SignatureSet;
+use crate::workbench::check;
+use crate::workbench::report::{Format, Report, Verdict};
 
 pub(super) fn run(command: &SignaturesCommand) -> Exit {
     match command {
         SignaturesCommand::List(args) => list(args),
-        SignaturesCommand::Check(args) => check(args),
-        SignaturesCommand::Test(args) => test(args),
+        SignaturesCommand::Check(args) => show(check::check(&args.paths), args),
+        SignaturesCommand::Test(args) => show(check::test(&args.paths), args),
     }
 }
 
@@ -21,30 +23,7 @@ fn load(paths: &[PathBuf]) -> Option<SignatureSet> {
     if paths.is_empty() {
         return Some(SignatureSet::builtin());
     }
-    match SignatureSet::load(paths) {
-        Ok(set) => Some(set),
-        Err(report) => {
-            complain_of(&report);
-            None
-        }
-    }
-}
-
-fn compile(set: &SignatureSet) -> Option<Matcher> {
-    match set.compile() {
-        Ok((matcher, warnings)) => {
-            warnings.iter().for_each(|warning| complain(&warning.to_string()));
-            Some(matcher)
-        }
-        Err(report) => {
-            complain_of(&report);
-            None
-        }
-    }
-}
-
-fn complain_of(report: &Report) {
-    complain(&report.to_string());
+    SignatureSet::load(paths).map_err(|report| complain(&report.to_string())).ok()
 }
 
 /// One line of a listing.
@@ -59,7 +38,7 @@ struct Listed<'a> {
     tags: Vec<&'a str>,
 }
 
-fn list(args: &SignatureSetArgs) -> Exit {
+fn list(args: &ListArgs) -> Exit {
     let Some(set) = load(&args.paths) else { return Exit::Failed };
     let listed: Vec<Listed<'_>> = set
         .signatures()
@@ -92,40 +71,24 @@ fn list(args: &SignatureSetArgs) -> Exit {
     }
 }
 
-fn check(args: &SignatureSetArgs) -> Exit {
-    let Some(set) = load(&args.paths) else { return Exit::Failed };
-    if compile(&set).is_none() {
+/// Prints a report. What could not run is said where errors are said, unless a
+/// program reads it.
+fn show(mut report: Report, args: &CheckArgs) -> Exit {
+    if args.strict {
+        report.deny_notes();
+    }
+    let verdict = report.verdict();
+    if verdict == Verdict::CouldNotRun && args.format == Format::Text {
+        let mut text = Vec::new();
+        // Writing to memory cannot fail.
+        let _ = report.write(args.format, &mut text);
+        complain(String::from_utf8_lossy(&text).trim_end());
         return Exit::Failed;
     }
-    let lints = set.lint();
-    lints.iter().for_each(|lint| complain(&lint.to_string()));
-    let printed = print(|out| writeln!(out, "{} signatures, {} remarks", set.len(), lints.len()));
-    let wrong = lints.iter().any(|lint| lint.severity == Severity::Error);
-    if wrong { Exit::Found } else { printed }
-}
-
-fn test(args: &SignatureSetArgs) -> Exit {
-    let Some(set) = load(&args.paths) else { return Exit::Failed };
-    let Some(matcher) = compile(&set) else { return Exit::Failed };
-    let mut failures = set.test_examples(&matcher);
-    // An example is tried in several ways; that it is wrong is said once.
-    failures.dedup_by(|a, b| a.signature == b.signature && a.example == b.example);
-    for failure in &failures {
-        let id = &set.signature(failure.signature).id;
-        let place = &failure.example.location;
-        let wrong = if failure.expected { "should match" } else { "should not match" };
-        complain(&format!(
-            "{}:{}:{}: {id}: {wrong}: {}",
-            place.path, place.line, place.column, failure.detail
-        ));
+    let printed = print(|out| report.write(args.format, out));
+    match verdict {
+        Verdict::CouldNotRun => Exit::Failed,
+        Verdict::Failed if printed == Exit::Done => Exit::Found,
+        Verdict::Failed | Verdict::Fine => printed,
     }
-    let examples: usize = set
-        .signatures()
-        .iter()
-        .map(|signature| signature.matches.len() + signature.misses.len())
-        .sum();
-    let printed = print(|out| {
-        writeln!(out, "{examples} examples of {} signatures, {} failed", set.len(), failures.len())
-    });
-    if failures.is_empty() { printed } else { Exit::Found }
 }

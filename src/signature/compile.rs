@@ -426,8 +426,7 @@ fn about(
     signature: Option<&Signature>,
 ) -> Diagnostic {
     let Some(signature) = signature else { return Diagnostic::new(severity, code, message) };
-    let message = format!("{}: {message}", signature.id);
-    Diagnostic::new(severity, code, message).at(signature.clause.location.clone())
+    Diagnostic::about(severity, code, signature, &message).at(signature.clause.location.clone())
 }
 
 fn add_each(

@@ -8,6 +8,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::model::Signature;
+use crate::findings::escape::is_unprintable;
+
 /// Columns of a source line shown at most; longer lines are cut around the place.
 const EXCERPT_CHARS: usize = 120;
 
@@ -47,11 +50,24 @@ pub struct Location {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// The line (or the part of a long line around the place), control
-    /// characters replaced.
+    /// The line (or the part of a long line around the place), control and
+    /// invisible characters replaced.
     excerpt: Box<str>,
     /// Characters before the caret in `excerpt`, and carets.
     caret: (usize, usize),
+}
+
+impl Location {
+    /// The line (or the part of a long line around the place), control and
+    /// invisible characters replaced.
+    pub fn excerpt(&self) -> &str {
+        &self.excerpt
+    }
+
+    /// Characters before the place in the excerpt, and how many it has there.
+    pub const fn caret(&self) -> (usize, usize) {
+        self.caret
+    }
 }
 
 /// One problem.
@@ -67,12 +83,32 @@ pub struct Diagnostic {
     pub location: Option<Box<Location>>,
     /// What to do about it.
     pub help: Option<String>,
+    /// The id of the signature that it is about, where it is about one.
+    pub signature: Option<Box<str>>,
 }
 
 impl Diagnostic {
     /// A problem without a place.
     pub fn new(severity: Severity, code: &'static str, message: impl Into<String>) -> Self {
-        Self { severity, code, message: message.into(), location: None, help: None }
+        Self {
+            severity,
+            code,
+            message: message.into(),
+            location: None,
+            help: None,
+            signature: None,
+        }
+    }
+
+    /// A problem of a signature.
+    pub(crate) fn about(
+        severity: Severity,
+        code: &'static str,
+        signature: &Signature,
+        message: &str,
+    ) -> Self {
+        let message = format!("{}: {message}", signature.id);
+        Self { signature: Some(signature.id.clone()), ..Self::new(severity, code, message) }
     }
 
     /// The same with a place.
@@ -99,8 +135,10 @@ impl fmt::Display for Diagnostic {
             gutter = line.len();
             let (before, carets) = place.caret;
             write!(f, "\n{:gutter$}--> {}:{line}:{}", "", place.path, place.column)?;
-            write!(f, "\n{:gutter$} |\n{line} | {}", "", place.excerpt)?;
-            write!(f, "\n{:gutter$} | {:before$}{:^<carets$}", "", "", "")?;
+            if !place.excerpt.is_empty() {
+                write!(f, "\n{:gutter$} |\n{line} | {}", "", place.excerpt)?;
+                write!(f, "\n{:gutter$} | {:before$}{:^<carets$}", "", "", "")?;
+            }
         }
         if let Some(help) = &self.help {
             write!(f, "\n{:gutter$} = help: {help}", "")?;
@@ -178,12 +216,7 @@ impl Source {
         let marked = self.text[start.min(line_end)..end.min(line_end)].chars().count().max(1);
 
         let skipped = before.saturating_sub(EXCERPT_CHARS / 2);
-        let excerpt: String = text
-            .chars()
-            .skip(skipped)
-            .take(EXCERPT_CHARS)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let excerpt: String = text.chars().skip(skipped).take(EXCERPT_CHARS).map(shown).collect();
         let shown = before - skipped;
         let carets = marked.min(excerpt.chars().count().saturating_sub(shown)).max(1);
         Location {
@@ -202,6 +235,15 @@ impl Source {
             at -= 1;
         }
         at
+    }
+}
+
+/// A character of a source line, one column wide whatever it was.
+fn shown(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        c if is_unprintable(c) => char::REPLACEMENT_CHARACTER,
+        c => c,
     }
 }
 
@@ -257,7 +299,9 @@ impl<'s> Collector<'s> {
             .sort_by_key(|found| found.location.as_ref().map_or(0, |location| location.span.start));
         if self.omitted > 0 {
             let message = format!("{} more problems in {}", self.omitted, self.source.path);
-            self.found.push(Diagnostic::new(Severity::Note, "more", message));
+            let mut more = Diagnostic::new(Severity::Note, "more", message);
+            more.location = self.found.last().and_then(|last| last.location.clone());
+            self.found.push(more);
         }
         self.found
     }
@@ -276,7 +320,7 @@ impl<'s> Collector<'s> {
             return;
         }
         let location = Some(Box::new(self.source.location(span)));
-        self.found.push(Diagnostic { severity, code, message, location, help });
+        self.found.push(Diagnostic { severity, code, message, location, help, signature: None });
     }
 }
 

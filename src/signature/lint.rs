@@ -6,9 +6,23 @@ use regex_syntax::hir::{Hir, HirKind};
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::field::{Field, FieldClass};
-use super::model::{Pattern, Signature, Strength, Values};
+use super::model::{JsonText, Pattern, Signature, Strength, Values};
 use super::regex;
 use super::set::SignatureSet;
+
+/// The codes of all lints, and what each is about.
+pub const LINTS: &[(&str, &str)] = &[
+    ("no-example", "A signature without an example that must match"),
+    ("no-counter-example", "A signature without an example that must not match"),
+    ("no-reference", "A signature that does not say where its knowledge is from"),
+    ("duplicate-pattern", "A signature that asks the same as another"),
+    ("shadowed-pattern", "A pattern that hits nothing that another one does not hit"),
+    ("public-suffix", "A host pattern for names that anyone can register"),
+    ("matches-empty", "An expression that matches the empty string"),
+    ("no-literal", "A body pattern without a literal to look for"),
+    ("unanchored-path", "A path pattern that may begin in the middle of a segment"),
+    ("automaton-size", "An expression whose automaton is over the size budget"),
+];
 
 /// Shorter literals than this are found everywhere in a body.
 const MIN_LITERAL: usize = 4;
@@ -20,13 +34,17 @@ impl SignatureSet {
         let mut seen: HashMap<String, &Signature> = HashMap::new();
         for signature in self.signatures() {
             let mut warn = |code: &'static str, message: String| {
-                let place = if code.starts_with("no-") && code != "no-literal" {
-                    &signature.origin.location
-                } else {
-                    &signature.clause.location
+                if signature.allows(code) {
+                    return;
+                }
+                let (severity, place) = match code {
+                    "no-example" | "no-counter-example" | "no-reference" => {
+                        (Severity::Note, &signature.origin.location)
+                    }
+                    _ => (Severity::Warning, &signature.clause.location),
                 };
-                let message = format!("{}: {message}", signature.id);
-                found.push(Diagnostic::new(Severity::Warning, code, message).at(place.clone()));
+                let problem = Diagnostic::about(severity, code, signature, &message);
+                found.push(problem.at(place.clone()));
             };
             if signature.matches.is_empty() {
                 warn("no-example", "no example that must match".to_owned());
@@ -91,8 +109,16 @@ fn expressions(signature: &Signature, warn: &mut impl FnMut(&'static str, String
             warn("unanchored-path", format!("`{text}` may begin in the middle of a segment"));
         });
     }
-    if let (Pattern::Substring(values) | Pattern::JsonString(values), Some(FieldClass::Json)) =
-        (&signature.clause.pattern, class)
+    if let Pattern::JsonMember(member) = &signature.clause.pattern
+        && shortest(&member.key).max(member.value.as_ref().map_or(0, shortest)) < MIN_LITERAL
+    {
+        let message = format!("neither key nor value has {MIN_LITERAL} bytes to look for");
+        warn("no-literal", message);
+    }
+    if let (
+        Pattern::Substring(values) | Pattern::Word(values) | Pattern::JsonString(values),
+        Some(FieldClass::Json),
+    ) = (&signature.clause.pattern, class)
     {
         each(values, |text| {
             if text.len() < MIN_LITERAL {
@@ -116,6 +142,10 @@ fn expressions(signature: &Signature, warn: &mut impl FnMut(&'static str, String
             warn("unanchored-path", format!("`{text}` may begin in the middle of a segment"));
         }
     });
+}
+
+fn shortest(text: &JsonText) -> usize {
+    text.values.alternatives.iter().map(|value| value.text.len()).min().unwrap_or(0)
 }
 
 fn each<'v>(values: &'v Values, mut visit: impl FnMut(&'v str)) {
@@ -165,6 +195,10 @@ mod tests {
             ("field = 'http.body'\nregex = '[a-z]+method[0-9]+'", &[]),
             ("field = 'http.body'\nregex = 'method|x'", &[("no-literal", 10)]),
             ("field = 'http.body'\nsubstring = 'ab'", &[("no-literal", 10)]),
+            ("field = 'http.body'\nword = 'mcp'", &[("no-literal", 10)]),
+            ("field = 'http.body'\njson_member = { key = 'id' }", &[("no-literal", 10)]),
+            ("field = 'http.body'\njson_member = { key = 'id', value = ['a', 'tools'] }", &[("no-literal", 10)]),
+            ("field = 'http.body'\njson_member = { key = 'id', value_prefix = 'delete_' }", &[]),
             ("field = 'http.path'\nregex = 'mcp$'", &[("unanchored-path", 10)]),
             ("field = 'http.path'\nregex = '^/mcp$'", &[]),
             ("field = 'http.path'\nsubstring = 'mcp'", &[("unanchored-path", 10)]),
@@ -182,6 +216,13 @@ mod tests {
         assert_eq!(lints(twice), [("duplicate-pattern", 18)]);
         let once = format!("{twice}when = {{ field = 'http.method', exact = 'POST' }}\n");
         assert_eq!(lints(&once), []);
+    }
+
+    #[test]
+    fn what_is_meant_is_not_warned_of() {
+        let shadowed = "[[signature]]\nid = 'a'\nfield = 'http.host'\nsuffix = 'co.uk'\n";
+        assert_eq!(lints(&format!("{shadowed}allow = ['public-suffix']\n")), []);
+        assert_eq!(lints(&format!("{shadowed}allow = ['no-literal']\n")).len(), 1);
     }
 
     #[test]

@@ -47,12 +47,14 @@ mod parse;
 mod regex;
 mod sequences;
 mod set;
+mod shadow;
 
 pub use automaton::Budget;
 pub use diagnostic::{Diagnostic, Location, Report, Severity};
 pub use examples::ExampleFailure;
 pub use field::{Field, FieldClass, OAUTH_NAMES};
 pub use hits::{HitSet, SignatureIndex, SignatureIndexSet};
+pub use lint::LINTS;
 pub use lists::{HostEntry, HostList};
 pub use matcher::{AutomatonInfo, Cursor, FieldMatcher, Matcher, RequestFields};
 pub use model::{

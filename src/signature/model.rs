@@ -353,6 +353,8 @@ pub struct Signature {
     pub tags: Vec<Box<str>>,
     /// Where the knowledge comes from.
     pub references: Vec<Box<str>>,
+    /// Codes of lints that do not apply: what they warn of is meant.
+    pub allow: Vec<Box<str>>,
     /// First revision that has it.
     pub since: Option<Revision>,
     /// Last revision that has it.
@@ -366,6 +368,11 @@ pub struct Signature {
 }
 
 impl Signature {
+    /// Whether what a lint warns of is meant.
+    pub(crate) fn allows(&self, lint: &str) -> bool {
+        self.allow.iter().any(|code| **code == *lint)
+    }
+
     /// Whether a hit only nominates content for the JSON-RPC parser, which then
     /// confirms or refutes it. The signature's strength counts only where the
     /// parser could do neither (cut or one-sided content).

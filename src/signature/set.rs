@@ -226,7 +226,12 @@ fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 
 fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
     let message = format!("{} cannot be read: {error}", path.display());
-    Diagnostic::new(Severity::Error, "unreadable", message)
+    let problem = Diagnostic::new(Severity::Error, "unreadable", message);
+    // Pipelines show problems by their place.
+    match Source::new(&path.to_string_lossy(), Vec::new()) {
+        Ok(source) => problem.at(source.location(0..0)),
+        Err(_) => problem,
+    }
 }
 
 #[cfg(test)]
@@ -410,8 +415,9 @@ mod tests {
             let text = format!("version = 1\n[lists]\nx = \"{name}\"\n");
             let set = folder.write("sets/set.toml", text);
             let report = SignatureSet::load(&[set]).unwrap_err();
-            let place = report.0.iter().find_map(|found| found.location.as_ref());
-            assert_eq!(place.map(|place| place.line), Some(3), "{report}");
+            let mut places = report.0.iter().filter_map(|found| found.location.as_ref());
+            let in_set = places.find(|place| place.path.ends_with("set.toml"));
+            assert_eq!(in_set.map(|place| place.line), Some(3), "{report}");
         }
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Layers {
     pub(crate) tls: bool,
     pub(crate) http2: bool,
     pub(crate) quic: bool,
+    /// A proxy's preface stands before the first request.
+    pub(crate) proxied: bool,
 }
 
 /// What the applications' own logs say.
@@ -99,6 +101,7 @@ fn capture(fields: &BTreeMap<&str, &str>) -> Capture {
             tls: fields["transport"].contains("over TLS"),
             http2: fields["http_version"].starts_with('2'),
             quic: fields["transport"].contains("over QUIC"),
+            proxied: ["SOCKS5", "PROXY protocol"].iter().any(|by| fields["transport"].contains(by)),
         },
         sessions: fields["sessions"].parse().unwrap(),
         key_log: fields["keylog"].ends_with(".log").then(|| path(fields["keylog"])),

@@ -14,6 +14,7 @@ use toml::de::{DeTable, DeValue};
 use self::reader::Reader;
 use super::diagnostic::{Diagnostic, Source};
 use super::field::Field;
+use super::lint::LINTS;
 use super::lists::{self, HostList};
 use super::model::{EvidenceKind, Example, Origin, Revision, Signature, Strength};
 
@@ -59,6 +60,7 @@ const SIGNATURE_KEYS: &[&str] = &[
     "kind",
     "tags",
     "references",
+    "allow",
     "since",
     "until",
     "examples",
@@ -220,6 +222,7 @@ impl<'s> File<'s> {
         }
         let tags = self.reader.texts(table.get("tags"));
         let references = self.reader.texts(table.get("references"));
+        let allow = self.lint_codes(table.get("allow"));
         let (matches, misses) = self.examples(table.get("examples"));
         let location = self.reader.location(span);
         let clause = clause?;
@@ -237,12 +240,21 @@ impl<'s> File<'s> {
             strength: strength?,
             tags,
             references,
+            allow,
             since,
             until,
             matches,
             misses,
             origin: Origin { path: Arc::clone(&location.path), line: location.line, location },
         })
+    }
+
+    fn lint_codes(&mut self, value: Option<&Spanned<DeValue<'s>>>) -> Vec<Box<str>> {
+        let Some(items) = value.and_then(|value| self.reader.array(value)) else {
+            return Vec::new();
+        };
+        let codes: Vec<&str> = LINTS.iter().map(|(code, _)| *code).collect();
+        items.iter().filter_map(|item| self.reader.choice(item, lint_code, &codes)).collect()
     }
 
     fn id(&mut self, table: &DeTable<'s>, span: &Range<usize>) -> Option<Box<str>> {
@@ -338,6 +350,10 @@ impl<'s> File<'s> {
             }
         }
     }
+}
+
+fn lint_code(text: &str) -> Option<Box<str>> {
+    LINTS.iter().find(|(code, _)| *code == text).map(|&(code, _)| code.into())
 }
 
 /// The type of a value with its article, for messages.

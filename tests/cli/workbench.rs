@@ -1,0 +1,84 @@
+//! `signatures check` and `test` as pipelines use them.
+
+use std::fs;
+
+use mcpwatch::workbench::report::Format;
+use serde_json::Value;
+
+use crate::support::run::{Run, mcpwatch};
+
+const HEAD: &str = "version = 1\n[[signature]]\nid = \"a\"\ntitle = \"t\"\nstrength = \"weak\"\n\
+                    field = \"http.host\"\nreferences = [\"https://example.com\"]\n";
+
+/// Hits what its example says it misses, and has an over-broad host.
+const WRONG: &str =
+    "suffix = \"co.uk\"\nexamples = { match = [\"a.co.uk\"], miss = [\"b.co.uk\"] }\n";
+
+const RIGHT: &str =
+    "suffix = \"example.com\"\nexamples = { match = [\"example.com\"], miss = [\"x.org\"] }\n";
+
+fn signatures(command: &str, format: &str, text: &str) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("my set.toml"), text).unwrap();
+    let line = ["signatures", command, "--format", format, "my set.toml"];
+    mcpwatch(line).current_dir(folder.path()).output().unwrap().into()
+}
+
+#[test]
+fn exit_codes_are_the_same_in_every_format() {
+    for format in ["human", "text", "json", "junit", "sarif", "github"] {
+        for command in ["check", "test"] {
+            signatures(command, format, &format!("{HEAD}{RIGHT}")).exits(0);
+            signatures(command, format, &format!("{HEAD}{WRONG}")).exits(1);
+            let broken = signatures(command, format, "version = 1\nx = \n").exits(2);
+            let people = matches!(format, "human" | "text");
+            assert_eq!(broken.text().is_empty(), people, "{format}");
+            assert_eq!(broken.stderr.is_empty(), !people, "{format}: {}", broken.stderr);
+        }
+    }
+}
+
+#[test]
+fn problems_are_placed_in_every_format() {
+    let told = |command, format| {
+        let run = signatures(command, format, &format!("{HEAD}{WRONG}")).exits(1);
+        run.text().to_owned()
+    };
+    assert!(told("check", "human").contains("--> my set.toml:8:10\n"));
+    assert!(told("test", "human").contains("--> my set.toml:9:43\n"));
+    assert!(told("check", "junit").contains(r#"file="my set.toml" line="8""#));
+    assert!(told("test", "github").contains("::error file=my set.toml,line=9,col=43,"));
+
+    let json: Value = serde_json::from_str(&told("test", "json")).unwrap();
+    assert_eq!((&json["passed"], &json["errors"]), (&1.into(), &1.into()));
+    assert_eq!(json["cases"][1]["location"]["line"], 9);
+
+    let sarif: Value = serde_json::from_str(&told("check", "sarif")).unwrap();
+    let result = &sarif["runs"][0]["results"][0];
+    assert_eq!(result["ruleId"], "public-suffix");
+    let place = &result["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "my%20set.toml");
+    assert_eq!(place["region"]["startLine"], 8);
+}
+
+#[test]
+fn notes_fail_only_strictly() {
+    let text = HEAD.replace("references", "tags") + RIGHT;
+    let run = signatures("check", "text", &text).exits(0);
+    assert!(run.text().contains("note[no-reference]"), "{}", run.text());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("set.toml");
+    fs::write(&file, text).unwrap();
+    let line = ["signatures", "check", "--strict"].map(std::ffi::OsStr::new);
+    let run: Run = mcpwatch(line.into_iter().chain([file.as_os_str()])).output().unwrap().into();
+    run.exits(1);
+}
+
+#[test]
+fn every_format_is_named_in_the_help() {
+    let run: Run = mcpwatch(["signatures", "check", "--help"]).output().unwrap().into();
+    for format in <Format as clap::ValueEnum>::value_variants() {
+        let name = clap::ValueEnum::to_possible_value(format).unwrap();
+        assert!(run.text().contains(name.get_name()), "{}", run.text());
+    }
+}
