@@ -59,6 +59,8 @@ crate::counters! {
 pub(super) enum Found {
     /// A message with the body signatures that hit before it.
     Message(Carrier, Box<MessageFacts>, HitSet),
+    /// What hit in a document, whatever came of it; only where that is traced.
+    Unconfirmed(HitSet),
     /// The endpoint event that opens a legacy stream, with its session.
     Endpoint(String),
 }
@@ -99,6 +101,8 @@ pub(super) struct Bench<'a> {
     pub(super) documents: &'a mut Vec<Box<Document>>,
     pub(super) counters: &'a mut BodyCounters,
     pub(super) coding: &'a mut CodingCounters,
+    /// Whether hits that are not borne out are told of.
+    pub(super) traced: bool,
 }
 
 impl Body {
@@ -397,6 +401,9 @@ impl Document {
         let _ =
             self.scanner.finish(complete, &mut |message: &Message| keep(message, messages, tally));
         bench.matcher.body().finish(self.cursor, &mut self.hits);
+        if bench.traced {
+            found(Found::Unconfirmed(self.hits.clone()));
+        }
         bench.counters.messages_dropped += self.tally.dropped;
         let counters = self.scanner.counters();
         let batches = counters.batches - self.tally.batches;

@@ -13,7 +13,7 @@ use super::view::{FlowSink, View, Watched};
 use crate::counters;
 use crate::engine::Statistics;
 use crate::flow::{CloseReason, FlowHandler, FlowInfo, FlowKey};
-use crate::signature::Matcher;
+use crate::signature::{HitSet, Matcher, SignatureIndex, SignatureIndexSet};
 use crate::stream::coding::{CodingCounters, CodingLimits};
 use crate::stream::dns::{DnsParser, ResolutionBuilder, looks_like_dns};
 use crate::stream::quic::{self, Quic, QuicDirectory};
@@ -96,6 +96,9 @@ pub(crate) struct Observer {
     /// Every request is told of.
     pub(super) http_log: bool,
     events: Vec<Event>,
+    /// The signatures that hit, whether or not the parsers bear them out; only
+    /// where they were asked for.
+    trace: Option<Box<SignatureIndexSet>>,
     ordinal: u64,
     phase: Phase,
     sequence: u32,
@@ -125,6 +128,7 @@ impl Observer {
             resolutions: ResolutionBuilder::new(),
             http_log: false,
             events: Vec::new(),
+            trace: None,
             ordinal: 0,
             phase: Phase::Tick,
             sequence: 0,
@@ -156,6 +160,37 @@ impl Observer {
 
     pub(crate) fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
+    }
+
+    /// From here on notes every signature that hits.
+    pub(crate) fn trace(&mut self) {
+        self.trace = Some(Box::default());
+    }
+
+    /// The signatures that hit since the last call, where they are noted. Those
+    /// of an exchange are known at its end.
+    pub(crate) fn take_trace(&mut self) -> SignatureIndexSet {
+        self.trace.as_deref_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    pub(super) fn is_traced(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    pub(super) fn note_signals(&mut self, signals: &[SignatureIndex]) {
+        if let Some(trace) = &mut self.trace {
+            for &signal in signals {
+                trace.insert(signal);
+            }
+        }
+    }
+
+    fn note_hits(&mut self, hits: &HitSet) {
+        if self.is_traced() {
+            let matcher = Arc::clone(&self.matcher);
+            let signals: Vec<_> = matcher.signals(hits).collect();
+            self.note_signals(&signals);
+        }
     }
 
     /// Adds what was counted.
@@ -312,6 +347,7 @@ impl Observer {
         read(&mut self.dns, &mut watch);
         let NameWatch { names, resolved, .. } = watch;
         for (name, signals) in names {
+            self.note_signals(&signals);
             self.counters.signals += signals.len() as u64;
             self.report(flow, view, Observation::Name { name, signals });
         }
@@ -321,6 +357,7 @@ impl Observer {
     }
 
     pub(super) fn recycle(&mut self, mut watched: Box<Watched>) {
+        self.note_hits(watched.all_hits());
         if self.pool.len() < POOL {
             watched.clear();
             self.pool.push(watched);

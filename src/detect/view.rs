@@ -72,6 +72,8 @@ pub(super) struct Watched {
     reported: bool,
     response_reported: bool,
     hits: HitSet,
+    /// Hits in bodies that no message bore out; only where they are traced.
+    unconfirmed: HitSet,
     signalled: SignatureIndexSet,
     bodies: [Body; 2],
 }
@@ -86,8 +88,15 @@ impl Watched {
         self.reported = false;
         self.response_reported = false;
         self.hits.clear();
+        self.unconfirmed.clear();
         self.signalled = SignatureIndexSet::default();
         self.bodies = [Body::default(), Body::default()];
+    }
+
+    /// All hits, where they are traced.
+    pub(super) fn all_hits(&mut self) -> &HitSet {
+        self.unconfirmed.extend(&self.hits);
+        &self.unconfirmed
     }
 }
 
@@ -169,6 +178,7 @@ impl FlowSink<'_> {
         step: impl FnOnce(&mut Body, &mut Bench<'_>, &mut dyn FnMut(Found)),
     ) {
         let mut finds = Vec::new();
+        let traced = self.observer.is_traced();
         let observer = &mut *self.observer;
         let matcher = Arc::clone(&observer.matcher);
         let mut bench = Bench {
@@ -177,17 +187,22 @@ impl FlowSink<'_> {
             documents: &mut observer.documents,
             counters: &mut observer.bodies,
             coding: &mut observer.coding,
+            traced,
         };
         let body = &mut watched.bodies[direction.index()];
         step(body, &mut bench, &mut |found| finds.push(found));
         for found in finds {
-            self.found(watched, direction, found);
+            match found {
+                Found::Unconfirmed(hits) => watched.unconfirmed.extend(&hits),
+                found => self.found(watched, direction, found),
+            }
         }
     }
 
     fn found(&mut self, watched: &mut Watched, direction: Direction, found: Found) {
         self.introduce(watched);
         match found {
+            Found::Unconfirmed(_) => {}
             Found::Endpoint(session) => {
                 self.observer.counters.legacy_endpoints += 1;
                 if let Some(exchange) = watched.id {
@@ -549,6 +564,7 @@ impl ConnectionSink for FlowSink<'_> {
             self.observer.matcher.name(NameField::TlsSni, sni.as_bytes(), &mut hits);
             self.observer.matcher.server_port(self.flow.server_port(), &mut hits);
             signals.extend(self.observer.matcher.signals(&hits));
+            self.observer.note_signals(&signals);
         }
         // Further news matter only where the flow is spoken of.
         if !signals.is_empty() || self.view.facts.is_some() {

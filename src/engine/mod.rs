@@ -48,7 +48,7 @@ use crate::detect::{
 use crate::findings::FindingSink;
 use crate::flow::{FlowHasher, FlowLimits};
 use crate::policy::Policy;
-use crate::signature::{Diagnostic, Matcher, Report, SignatureSet};
+use crate::signature::{Diagnostic, Matcher, Report, SignatureIndexSet, SignatureSet};
 use crate::stream::tls::{KeyLogReader, KeyStore};
 
 /// Bounds of the engine's memory and work.
@@ -162,6 +162,10 @@ impl Engine {
     /// What the compiler of the signatures had to say.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
+    }
+
+    pub(crate) fn matcher(&self) -> &Matcher {
+        &self.matcher
     }
 
     fn decoder(&self) -> Decoder {
@@ -324,6 +328,18 @@ impl Worker {
         };
         self.shard.add_to(&mut statistics);
         statistics
+    }
+
+    /// From here on notes every signature that hits, whether or not anything
+    /// comes of it.
+    pub(crate) fn trace(&mut self) {
+        self.shard.trace();
+    }
+
+    /// The signatures that hit since the last call, where they are noted. Those
+    /// of an exchange are known at its end.
+    pub(crate) fn take_trace(&mut self) -> SignatureIndexSet {
+        self.shard.take_trace()
     }
 
     fn collect(&mut self, sink: &mut dyn FindingSink) {

@@ -7,6 +7,7 @@ use super::clock::{Moment, Tick};
 use crate::decode::Packet;
 use crate::detect::{Event, FlowState, Observer, Phase};
 use crate::flow::{FlowHasher, FlowLimits, FlowTable, PacketKey};
+use crate::signature::SignatureIndexSet;
 use crate::stream::tls::KeyStore;
 
 /// Flows and what observes them.
@@ -47,6 +48,16 @@ impl Shard {
     /// From here on these keys are there.
     pub(super) fn set_keys(&mut self, keys: Arc<KeyStore>) {
         self.observer.set_keys(keys);
+    }
+
+    /// From here on notes every signature that hits.
+    pub(super) fn trace(&mut self) {
+        self.observer.trace();
+    }
+
+    /// The signatures that hit since the last call, where they are noted.
+    pub(super) fn take_trace(&mut self) -> SignatureIndexSet {
+        self.observer.take_trace()
     }
 
     pub(super) fn has_events(&self) -> bool {
