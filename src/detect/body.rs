@@ -25,6 +25,8 @@ const MAX_BLANK: usize = 4096;
 const SNIFF: usize = 8;
 /// Messages kept of one body until it is known whether it is one of MCP.
 const MAX_MESSAGES: usize = 1024;
+/// What an event without a name is called (WHATWG HTML, section 9.2.6).
+const DEFAULT_EVENT: &[u8] = b"message";
 /// Bytes kept of the first event of a stream: the endpoint of a legacy server.
 const MAX_ENDPOINT: usize = 1024;
 
@@ -63,6 +65,8 @@ pub(super) enum Found {
     Unconfirmed(HitSet),
     /// The endpoint event that opens a legacy stream, with its session.
     Endpoint(String),
+    /// What hit in a value that needs no message to bear it out, and the value.
+    Value(HitSet, String),
 }
 
 /// The state of one body.
@@ -499,6 +503,23 @@ impl EventSink<'_, '_> {
         *self.first = false;
         self.endpoint.clear();
     }
+
+    /// Matches the name of an event that a server sends. After a gap the name may
+    /// be another's, or missing.
+    fn match_name(&mut self, event: &SseEvent<'_>) {
+        let Bench { matcher, direction, .. } = *self.bench;
+        let Some(names) = matcher.sse_event() else { return };
+        if event.damaged || direction != Direction::ToClient {
+            return;
+        }
+        let name = if event.name.is_empty() { DEFAULT_EVENT } else { event.name };
+        let mut hits = HitSet::new();
+        names.value(direction, name, &mut hits);
+        if !hits.is_empty() {
+            let name = String::from_utf8_lossy(name);
+            (self.found)(Found::Value(hits, format!("event {name}")));
+        }
+    }
 }
 
 impl SseSink for EventSink<'_, '_> {
@@ -521,6 +542,7 @@ impl SseSink for EventSink<'_, '_> {
             };
             (self.found)(Found::Endpoint(session));
         }
+        self.match_name(event);
         self.end_event(!event.damaged);
     }
 

@@ -173,6 +173,9 @@ impl Collector {
                 let message = Message { exchange, direction, carrier, facts: message, signals };
                 self.on_message(id, at, message, sink);
             }
+            Observation::Value { exchange, value, signals } => {
+                self.on_value(id, at, exchange, &value, &signals, sink);
+            }
             Observation::ExchangeEnd { exchange } => {
                 if let Some(flow) = self.flows.get_mut(&id) {
                     flow.exchanges.remove(&exchange);
@@ -438,6 +441,29 @@ impl Collector {
                 conversation.http = http;
             }
         }
+    }
+
+    fn on_value(
+        &mut self,
+        id: u64,
+        at: PacketRef,
+        exchange: Option<ExchangeId>,
+        value: &str,
+        signals: &[SignatureIndex],
+        sink: &mut dyn FindingSink,
+    ) {
+        let exchange = self.exchange(id, exchange);
+        let http = exchange.map(exchange_columns);
+        let conversation = match exchange.and_then(|exchange| exchange.conversation) {
+            Some(conversation) => conversation,
+            None => self.conversation_of_flow(id, at),
+        };
+        if let (Some(http), Some(state)) = (http, self.conversations.get_mut(&conversation))
+            && state.http.path.is_none()
+        {
+            state.http = http;
+        }
+        self.apply(conversation, at, signals, value, sink);
     }
 
     fn on_message(&mut self, id: u64, at: PacketRef, message: Message, sink: &mut dyn FindingSink) {

@@ -200,9 +200,12 @@ impl FlowSink<'_> {
     }
 
     fn found(&mut self, watched: &mut Watched, direction: Direction, found: Found) {
+        if let Found::Value(hits, value) = found {
+            return self.found_value(watched, &hits, value);
+        }
         self.introduce(watched);
         match found {
-            Found::Unconfirmed(_) => {}
+            Found::Unconfirmed(_) | Found::Value(..) => {}
             Found::Endpoint(session) => {
                 self.observer.counters.legacy_endpoints += 1;
                 if let Some(exchange) = watched.id {
@@ -221,6 +224,23 @@ impl FlowSink<'_> {
                     signals,
                 });
             }
+        }
+    }
+
+    /// A value that hit; what follows from it by now is told.
+    fn found_value(&mut self, watched: &mut Watched, hits: &HitSet, value: String) {
+        let mut all = watched.hits.clone();
+        all.extend(hits);
+        let signals = self.observer.matcher.signals(&all);
+        let news = signals.into_iter().any(|signal| !watched.signalled.contains(signal));
+        if news {
+            self.introduce(watched);
+        }
+        watched.hits = all;
+        if news {
+            let signals = self.new_signals(watched);
+            let exchange = watched.id;
+            self.report(Observation::Value { exchange, value: shorten(&value), signals });
         }
     }
 
@@ -344,7 +364,11 @@ impl FlowSink<'_> {
 }
 
 fn text(bytes: &[u8]) -> String {
-    facts::truncate(&String::from_utf8_lossy(bytes), MAX_TEXT)
+    shorten(&String::from_utf8_lossy(bytes))
+}
+
+fn shorten(text: &str) -> String {
+    facts::truncate(text, MAX_TEXT)
 }
 
 impl ExchangeSink for FlowSink<'_> {

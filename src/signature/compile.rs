@@ -185,11 +185,12 @@ impl Compiler {
                     self.matcher.headers.push((name.as_bytes().into(), built));
                 }
                 Some(field) => {
-                    self.matcher.fields.insert(field, built);
+                    self.matcher.fields.insert(field, Arc::new(built));
                 }
             }
         }
         self.matcher.headers.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+        self.matcher.sse_event = self.matcher.fields.get(&Field::SseEvent).cloned();
         // Fields are built in no particular order.
         notes.sort_by(|a, b| a.message.cmp(&b.message));
         errors.sort_by(|a, b| a.message.cmp(&b.message));

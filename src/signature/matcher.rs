@@ -4,6 +4,7 @@
 //! or exchange lives in a [`HitSet`] that the caller keeps.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::automaton::{self, FieldAutomaton};
 use super::field::Field;
@@ -19,12 +20,13 @@ pub struct Matcher {
     /// Condition of each signature.
     pub(super) conditions: Vec<Option<Expression>>,
     pub(super) names: NameIndex,
-    pub(super) lists: Vec<std::sync::Arc<super::HostList>>,
+    pub(super) lists: Vec<Arc<super::HostList>>,
     /// Patterns of names that are not exact names or suffixes.
     pub(super) name_patterns: FieldMatcher,
     /// Ports in ascending order.
     pub(super) ports: Vec<(u16, Atom)>,
-    pub(super) fields: HashMap<Field, FieldMatcher>,
+    pub(super) fields: HashMap<Field, Arc<FieldMatcher>>,
+    pub(super) sse_event: Option<Arc<FieldMatcher>>,
     /// Lower-case names of header fields looked at, shortest first.
     pub(super) headers: Vec<(Box<[u8]>, FieldMatcher)>,
     pub(super) path: FieldMatcher,
@@ -147,15 +149,14 @@ impl Matcher {
             Field::HttpQuery => Some(&self.query),
             Field::HttpMethod => Some(&self.method),
             Field::HttpBody => Some(&self.body),
-            field => self.fields.get(field),
+            field => self.fields.get(field).map(Arc::as_ref),
         }
         .filter(|matcher| !matcher.is_empty())
     }
 
-    /// The fields besides those of HTTP that have patterns: of messages, tools and
-    /// OAuth. What parses those hands each value it meets to the field's matcher.
-    pub fn message_fields(&self) -> impl Iterator<Item = (&Field, &FieldMatcher)> {
-        self.fields.iter().filter(|(_, matcher)| !matcher.is_empty())
+    /// The patterns of `sse.event`, if there are any.
+    pub fn sse_event(&self) -> Option<&FieldMatcher> {
+        self.sse_event.as_deref()
     }
 
     /// The signatures that follow from the hits: those whose own pattern hit and
@@ -189,7 +190,7 @@ impl Matcher {
             ("http.method".to_owned(), &self.method),
             ("http.body".to_owned(), &self.body),
         ];
-        let fields = self.fields.iter().map(|(field, matcher)| (field.name(), matcher));
+        let fields = self.fields.iter().map(|(field, matcher)| (field.name(), &**matcher));
         let headers = self.headers.iter().map(|(name, matcher)| {
             (format!("http.header.{}", String::from_utf8_lossy(name)), matcher)
         });
@@ -280,6 +281,9 @@ impl FieldMatcher {
     /// Ends a text.
     pub fn finish(&self, cursor: Cursor, hits: &mut HitSet) {
         let Cursor { place, direction } = cursor;
+        for target in &self.present {
+            target.hit(direction, hits);
+        }
         self.automaton.finish(place, &mut |pattern| self.note(pattern, direction, hits));
     }
 

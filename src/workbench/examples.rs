@@ -220,7 +220,7 @@ fn traced(engine: &Engine) -> Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workbench::tests::planted;
+    use crate::workbench::tests::{ENGINE, planted};
 
     #[test]
     fn an_expression_that_misses_an_escaped_method_is_caught() {
@@ -251,5 +251,25 @@ mod tests {
         let line = |wrong: &Wrong| (wrong.example.location.line, wrong.transform);
         let seen: Vec<_> = tested.failures.iter().map(line).collect();
         assert_eq!(seen, [(9, None)]);
+    }
+
+    /// Examples on the wire are no smaller a claim than the matcher's own.
+    #[test]
+    fn the_shipped_set_keeps_its_answers_however_they_are_written() {
+        let set = SignatureSet::builtin();
+        let tested = test_with(&set, &ENGINE);
+        let wrong: Vec<_> = tested
+            .failures
+            .iter()
+            .map(|wrong| {
+                let Wrong { example, transform, detail, .. } = wrong;
+                let id = &set.signature(wrong.signature).id;
+                let line = example.location.line;
+                format!("{}:{line}: {id}: {transform:?} {detail}", example.location.path)
+            })
+            .collect();
+        assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+        assert_eq!(tested.not_carried, 0);
+        assert!(tested.exchanges > 10 * tested.examples, "{}", tested.exchanges);
     }
 }

@@ -16,7 +16,14 @@ mod wire;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
+    use crate::engine::Engine;
     use crate::signature::SignatureSet;
+
+    /// The engine as it is shipped.
+    pub(super) static ENGINE: LazyLock<Engine> =
+        LazyLock::new(|| Engine::builder().build().unwrap());
 
     /// A set of one signature, which is given without its head.
     pub(super) fn planted(text: &str) -> SignatureSet {
