@@ -208,8 +208,11 @@ pub(crate) enum SignaturesCommand {
     List(ListArgs),
     /// Check that a set is valid
     Check(CheckArgs),
-    /// Check that every example in a set is answered as it says
-    Test(CheckArgs),
+    /// Check that every example in a set is answered as it says, however it is
+    /// written on the wire
+    Test(TestArgs),
+    /// Measure how fast a set is, beside another
+    Bench(BenchArgs),
 }
 
 /// `mcpwatch signatures list`.
@@ -224,7 +227,58 @@ pub(crate) struct ListArgs {
     pub(crate) format: ListFormat,
 }
 
-/// `mcpwatch signatures check` and `test`.
+/// `mcpwatch signatures test`.
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// What `check` knows too.
+    #[command(flatten)]
+    pub(crate) check: CheckArgs,
+
+    /// Run the set over the labelled captures of a folder too: which of them it
+    /// finds, and the precision and recall of each signature
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pcaps: Option<PathBuf>,
+
+    /// What the captures hold: tab-separated, with columns `file` and `label`
+    /// (mcp, mcp_encrypted_sni_only, not_mcp) [default: DIR/LABELS.tsv]
+    #[arg(long, value_name = "FILE", requires = "pcaps")]
+    pub(crate) truth: Option<PathBuf>,
+
+    /// Fail if fewer of the captures with MCP are found
+    #[arg(long, value_name = "PERCENT", requires = "pcaps")]
+    pub(crate) min_recall: Option<f64>,
+}
+
+/// `mcpwatch signatures bench`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Signature files or folders [default: the shipped set]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Compare with the set of this file or folder [default: the shipped set].
+    /// Repeatable
+    #[arg(long, value_name = "PATH")]
+    pub(crate) baseline: Vec<PathBuf>,
+
+    /// Rounds, of which the best counts
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) runs: u16,
+
+    /// Seed of the made-up traffic
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) seed: u64,
+
+    /// Signatures to show, the largest first
+    #[arg(long, value_name = "N", default_value = "20")]
+    pub(crate) top: usize,
+
+    /// How to print it
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: ListFormat,
+}
+
+/// `mcpwatch signatures check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Signature files or folders [default: the shipped set]

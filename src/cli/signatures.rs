@@ -4,18 +4,29 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::args::{CheckArgs, ListArgs, ListFormat, SignaturesCommand};
-use super::{Exit, complain, print};
+use super::args::{CheckArgs, ListArgs, ListFormat, SignaturesCommand, TestArgs};
+use super::{Exit, bench, complain, print};
 use crate::signature::SignatureSet;
-use crate::workbench::check;
 use crate::workbench::report::{Format, Report, Verdict};
+use crate::workbench::{captures, check, examples};
 
 pub(super) fn run(command: &SignaturesCommand) -> Exit {
     match command {
         SignaturesCommand::List(args) => list(args),
         SignaturesCommand::Check(args) => show(check::check(&args.paths), args),
-        SignaturesCommand::Test(args) => show(check::test(&args.paths), args),
+        SignaturesCommand::Test(args) => test(args),
+        SignaturesCommand::Bench(args) => bench::run(args),
     }
+}
+
+fn test(args: &TestArgs) -> Exit {
+    let TestArgs { check, pcaps, truth, min_recall } = args;
+    let captures = pcaps.clone().map(|folder| captures::Captures {
+        folder,
+        truth: truth.clone(),
+        min_recall: *min_recall,
+    });
+    show(examples::test(&check.paths, captures.as_ref()), check)
 }
 
 /// Reads the set that the arguments name; complains of every problem in it.

@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use regex_syntax::hir::Hir;
 
@@ -286,12 +287,13 @@ impl FieldBuilder {
     fn restore(&self, saved: &[u8]) -> Option<FieldMatcher> {
         let automaton = FieldAutomaton::from_bytes(saved, &self.programs.json)?;
         let (targets, present) = (self.targets.clone(), self.present.clone());
-        Some(FieldMatcher { automaton, targets, present })
+        Some(FieldMatcher { automaton, targets, present, build: Duration::ZERO })
     }
 
     fn build(self, field: &str, signatures: &[Signature], budget: &Budget) -> BuiltField {
         let signature =
             |pattern: usize| self.origins.get(pattern).and_then(|&origin| signatures.get(origin));
+        let start = Instant::now();
         let built = self.automaton(budget);
         let Built { automaton, slow } = built.map_err(|error| match error {
             TooLarge::Expression(pattern) => {
@@ -320,7 +322,8 @@ impl FieldBuilder {
             about(Severity::Warning, "automaton-size", message, signature(pattern))
         });
         let slow = slow.collect();
-        Ok((FieldMatcher { automaton, targets: self.targets, present: self.present }, slow))
+        let (targets, present, build) = (self.targets, self.present, start.elapsed());
+        Ok((FieldMatcher { automaton, targets, present, build }, slow))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::automaton::{self, FieldAutomaton};
 use super::field::Field;
@@ -52,6 +53,8 @@ pub struct FieldMatcher {
     pub(super) targets: Vec<Target>,
     /// Patterns that any value hits.
     pub(super) present: Vec<Target>,
+    /// Time that the automaton took to build.
+    pub(super) build: Duration,
 }
 
 /// Where a text that comes in slices is, and which way it travels: all that a flow
@@ -97,6 +100,8 @@ pub struct AutomatonInfo {
     pub dfas: usize,
     /// Bytes it takes.
     pub bytes: usize,
+    /// Time that it took to build; none if it was taken from the cache.
+    pub build: Duration,
 }
 
 impl Matcher {
@@ -154,6 +159,14 @@ impl Matcher {
         .filter(|matcher| !matcher.is_empty())
     }
 
+    /// The patterns of a field other than names and ports, be it a header field;
+    /// to be looked up once and kept.
+    pub(crate) fn any_field(&self, field: &Field) -> Option<&FieldMatcher> {
+        let Field::HttpHeader(name) = field else { return self.field(field) };
+        let mut headers = self.headers.iter();
+        headers.find(|(known, _)| **known == *name.as_bytes()).map(|(_, matcher)| matcher)
+    }
+
     /// The patterns of `sse.event`, if there are any.
     pub fn sse_event(&self) -> Option<&FieldMatcher> {
         self.sse_event.as_deref()
@@ -204,6 +217,7 @@ impl Matcher {
                 patterns: matcher.targets.len() + matcher.present.len(),
                 dfas: matcher.automaton.dfas(),
                 bytes: matcher.automaton.memory_usage(),
+                build: matcher.build,
             })
             .collect();
         infos.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.field.cmp(&b.field)));

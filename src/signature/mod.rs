@@ -50,6 +50,7 @@ mod set;
 mod shadow;
 
 pub use automaton::Budget;
+pub(crate) use diagnostic::Source;
 pub use diagnostic::{Diagnostic, Location, Report, Severity};
 pub use examples::ExampleFailure;
 pub use field::{Field, FieldClass, OAUTH_NAMES};

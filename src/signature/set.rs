@@ -1,14 +1,13 @@
 //! Sets of signatures: built in, read from files, merged.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::automaton::Budget;
 use super::builtin;
 use super::compile;
-use super::diagnostic::{Diagnostic, Report, Severity, Source};
+use super::diagnostic::{Diagnostic, Report, Severity, Source, unreadable};
 use super::hits::SignatureIndex;
 use super::matcher::Matcher;
 use super::model::Signature;
@@ -31,6 +30,13 @@ impl SignatureSet {
     /// No signatures.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A set of one signature.
+    pub(crate) fn single(signature: Signature) -> Self {
+        let mut set = Self::new();
+        set.push(signature);
+        set
     }
 
     /// The shipped sets. (A test reads them, so that this cannot fail.)
@@ -166,7 +172,7 @@ impl SignatureSet {
     }
 
     fn load_file(path: &Path) -> Result<Self, Report> {
-        let source = read_source(path, MAX_SET_BYTES).map_err(|problem| Report(vec![problem]))?;
+        let source = Source::read(path, MAX_SET_BYTES).map_err(|problem| Report(vec![problem]))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         Self::read(&source, &mut |name| {
             let inside = Path::new(name).components().all(|c| matches!(c, Component::Normal(_)));
@@ -174,7 +180,7 @@ impl SignatureSet {
                 let message = format!("`{name}` is not a file beside the set or below it");
                 return Err(Diagnostic::new(Severity::Error, "list", message));
             }
-            read_source(&folder.join(name), MAX_LIST_BYTES)
+            Source::read(&folder.join(name), MAX_LIST_BYTES)
         })
     }
 }
@@ -202,36 +208,6 @@ fn set_files(path: &Path) -> io::Result<Vec<PathBuf>> {
         return Err(io::Error::new(io::ErrorKind::NotFound, "no *.toml file in the folder"));
     }
     Ok(files)
-}
-
-fn read_source(path: &Path, limit: u64) -> Result<Source, Diagnostic> {
-    let bytes = read_limited(path, limit).map_err(|error| unreadable(path, &error))?;
-    Source::new(&path.to_string_lossy(), bytes)
-}
-
-fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let too_large = || io::Error::other(format!("larger than {} MiB", limit >> 20));
-    if metadata.len() > limit {
-        return Err(too_large());
-    }
-    let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(bytes) }
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
-    let message = format!("{} cannot be read: {error}", path.display());
-    let problem = Diagnostic::new(Severity::Error, "unreadable", message);
-    // Pipelines show problems by their place.
-    match Source::new(&path.to_string_lossy(), Vec::new()) {
-        Ok(source) => problem.at(source.location(0..0)),
-        Err(_) => problem,
-    }
 }
 
 #[cfg(test)]

@@ -5,13 +5,16 @@
 //! that traffic in other ways that mean the same, and [`examples`] holds the
 //! engine's answers against what the set says.
 
+pub mod bench;
 mod bytes;
+pub mod captures;
 pub mod carrier;
 pub mod check;
 pub mod evasion;
 pub mod examples;
 mod random;
 pub mod report;
+mod traffic;
 mod wire;
 
 #[cfg(test)]

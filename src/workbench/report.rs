@@ -15,6 +15,7 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 
+use super::captures::Scores;
 use crate::findings::escape::printable;
 use crate::signature::{Diagnostic, Severity};
 
@@ -105,6 +106,15 @@ impl Case {
     }
 }
 
+/// The traffic that was made of examples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exchanges {
+    /// How many exchanges.
+    pub made: usize,
+    /// Examples that no traffic can carry.
+    pub not_carried: usize,
+}
+
 /// The outcome of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -112,6 +122,9 @@ pub struct Report {
     signatures: usize,
     ran: bool,
     cases: Vec<Case>,
+    exchanges: Exchanges,
+    /// What labelled captures say of the set.
+    scores: Option<Scores>,
 }
 
 /// How many cases ended how.
@@ -126,13 +139,48 @@ struct Counts {
 impl Report {
     /// A run over a set of that many signatures.
     pub fn new(command: Command, signatures: usize, cases: Vec<Case>) -> Self {
-        Self { command, signatures, ran: true, cases }
+        Self {
+            command,
+            signatures,
+            ran: true,
+            cases,
+            exchanges: Exchanges::default(),
+            scores: None,
+        }
     }
 
     /// A run that ended before it began.
     pub fn could_not_run(command: Command, problems: Vec<Diagnostic>) -> Self {
         let cases = problems.into_iter().map(Case::of_problem).collect();
-        Self { command, signatures: 0, ran: false, cases }
+        Self {
+            command,
+            signatures: 0,
+            ran: false,
+            cases,
+            exchanges: Exchanges::default(),
+            scores: None,
+        }
+    }
+
+    /// The traffic that was made for it.
+    pub fn exchanges(&self) -> Exchanges {
+        self.exchanges
+    }
+
+    /// The same with the traffic that was made for it.
+    pub(super) fn of_exchanges(self, exchanges: Exchanges) -> Self {
+        Self { exchanges, ..self }
+    }
+
+    /// The same with what labelled captures say of the set.
+    pub(super) fn with_captures(mut self, cases: Vec<Case>, scores: Scores) -> Self {
+        self.cases.extend(cases);
+        Self { scores: Some(scores), ..self }
+    }
+
+    /// What labelled captures say of the set, where there were any.
+    pub fn scores(&self) -> Option<&Scores> {
+        self.scores.as_ref()
     }
 
     /// What was checked.
@@ -189,7 +237,7 @@ impl Report {
 
     /// One line with the counts.
     fn summary(&self) -> String {
-        let Counts { notes, warnings, errors, .. } = self.counts();
+        let Counts { passed, notes, warnings, errors } = self.counts();
         match (self.ran, self.command) {
             (false, _) => format!("could not run: {errors} errors"),
             (true, Command::Check) => format!(
@@ -197,9 +245,8 @@ impl Report {
                 self.signatures
             ),
             (true, Command::Test) => format!(
-                "{} examples of {} signatures, {errors} failed",
-                self.cases.len(),
-                self.signatures
+                "{} signatures: {passed} answers right, {errors} wrong, in {} exchanges",
+                self.signatures, self.exchanges.made
             ),
         }
     }

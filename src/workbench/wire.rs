@@ -54,6 +54,11 @@ impl Frames {
         })
     }
 
+    /// Bytes of all frames together.
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(Vec::len).sum()
+    }
+
     /// Number of frames.
     pub fn len(&self) -> usize {
         self.0.len()

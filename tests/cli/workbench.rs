@@ -82,3 +82,42 @@ fn every_format_is_named_in_the_help() {
         assert!(run.text().contains(name.get_name()), "{}", run.text());
     }
 }
+
+#[test]
+fn labelled_captures_score_a_set() {
+    let pcaps = concat!(env!("CARGO_MANIFEST_DIR"), "/pcaps");
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_string_lossy().into_owned()
+    };
+    let set = file("set.toml", &format!("{HEAD}{RIGHT}"));
+    let truth = file("truth.tsv", "file\tlabel\np-ts1-json.pcap\tmcp\nn-graphql.pcap\tnot_mcp\n");
+    let line = ["signatures", "test", "--pcaps", pcaps, "--truth", &truth, &set];
+    let run: Run = mcpwatch(line.iter().chain(&["--min-recall", "100"])).output().unwrap().into();
+    let run = run.exits(0);
+    assert!(run.text().contains("at least `likely`        1/1        0/1    100.0 %    100.0 %\n"));
+    let run: Run = mcpwatch(line.iter().chain(&["--format", "json"])).output().unwrap().into();
+    let json: Value = serde_json::from_str(run.exits(0).text()).unwrap();
+    assert_eq!(json["captures"]["overall"]["recall"], 1.0);
+    let wrong = file("truth.tsv", "file\tlabel\np-ts1-json.pcap\tnot_mcp\n");
+    let run: Run = mcpwatch(line).output().unwrap().into();
+    assert!(run.exits(1).text().contains("error[mistaken-capture]: p-ts1-json.pcap"), "{wrong}");
+}
+
+#[test]
+fn a_set_is_timed_beside_the_shipped_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = folder.path().join("set.toml");
+    fs::write(&set, format!("{HEAD}{RIGHT}")).unwrap();
+    let line = ["signatures", "bench", "--runs", "1", "--format"];
+    let run: Run = mcpwatch(line).arg("json").arg(&set).output().unwrap().into();
+    let json: Value = serde_json::from_str(run.exits(0).text()).unwrap();
+    assert_eq!(json["set"]["signatures"], 1);
+    assert!(json["baseline"]["signatures"].as_u64() > Some(50));
+    assert!(json["engine"]["ratio_to_baseline"].as_f64() > Some(0.0));
+    let run: Run = mcpwatch(line).arg("text").output().unwrap().into();
+    let run = run.exits(0);
+    assert!(run.text().contains("\nwhole engine "), "{}", run.text());
+}
