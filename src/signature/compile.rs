@@ -285,7 +285,7 @@ impl FieldBuilder {
 
     /// The matcher, if the automata are those of the same patterns.
     fn restore(&self, saved: &[u8]) -> Option<FieldMatcher> {
-        let automaton = FieldAutomaton::from_bytes(saved, &self.programs.json)?;
+        let automaton = FieldAutomaton::from_bytes(saved)?;
         let (targets, present) = (self.targets.clone(), self.present.clone());
         Some(FieldMatcher { automaton, targets, present, build: Duration::ZERO })
     }
