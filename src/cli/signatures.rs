@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use super::args::{CheckArgs, ListArgs, ListFormat, SignaturesCommand};
 use super::{Exit, complain, print};
-use crate::signature::SignatureSet;
+use crate::signature::{Date, SignatureSet};
 use crate::workbench::check;
 use crate::workbench::report::{Format, Report, Verdict};
 
 pub(super) fn run(command: &SignaturesCommand) -> Exit {
     match command {
         SignaturesCommand::List(args) => list(args),
-        SignaturesCommand::Check(args) => show(check::check(&args.paths), args),
+        SignaturesCommand::Check(args) => show(check::check(&args.paths, Date::today()), args),
         SignaturesCommand::Test(args) => show(check::test(&args.paths), args),
     }
 }

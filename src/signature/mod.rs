@@ -34,6 +34,7 @@ mod automaton;
 mod builtin;
 mod cache;
 mod compile;
+mod date;
 mod diagnostic;
 mod examples;
 mod field;
@@ -48,8 +49,11 @@ mod regex;
 mod sequences;
 mod set;
 mod shadow;
+mod suppress;
+mod unreachable;
 
 pub use automaton::Budget;
+pub use date::Date;
 pub use diagnostic::{Diagnostic, Location, Report, Severity};
 pub use examples::ExampleFailure;
 pub use field::{Field, FieldClass, OAUTH_NAMES};
@@ -64,3 +68,4 @@ pub use model::{
 pub use names::NameField;
 pub use parse::LANGUAGE_VERSION;
 pub use set::SignatureSet;
+pub use suppress::{IdPattern, Suppression, SuppressionFailure};

@@ -4,14 +4,17 @@ use std::path::PathBuf;
 
 use super::report::{Case, Command, Report};
 use crate::signature::{
-    Diagnostic, Example, ExampleFailure, Matcher, Severity, Signature, SignatureIndex, SignatureSet,
+    Date, Diagnostic, Example, ExampleFailure, Matcher, Severity, Signature, SignatureIndex,
+    SignatureSet,
 };
 
 /// Reads and compiles a set and looks for what is probably not meant: a case for
 /// each signature without problems, and one for each problem.
 ///
+/// Suppressions may name signatures of the set and shipped ones.
+///
 /// Without paths, the shipped set is checked.
-pub fn check(paths: &[PathBuf]) -> Report {
+pub fn check(paths: &[PathBuf], today: Date) -> Report {
     let (set, matcher, slow) = match open(paths) {
         Ok(opened) => opened,
         Err(problems) => return Report::could_not_run(Command::Check, problems),
@@ -19,6 +22,11 @@ pub fn check(paths: &[PathBuf]) -> Report {
     let mut problems = set.lint();
     problems.extend(set.lint_compiled(&matcher));
     problems.extend(slow);
+    match beside_shipped(&set) {
+        Ok(None) => {}
+        Ok(Some((all, matcher))) => problems.extend(all.lint_suppressions(&matcher, today)),
+        Err(found) => return Report::could_not_run(Command::Check, found),
+    }
     let with_problems: std::collections::HashSet<&str> =
         problems.iter().filter_map(|problem| problem.signature.as_deref()).collect();
     let passed = set
@@ -32,7 +40,8 @@ pub fn check(paths: &[PathBuf]) -> Report {
     Report::new(Command::Check, set.len(), cases)
 }
 
-/// Runs every example of a set: a case for each.
+/// Runs every example of a set: a case for each. All suppressions hold, whatever day
+/// it is.
 ///
 /// Without paths, the shipped set is tested.
 pub fn test(paths: &[PathBuf]) -> Report {
@@ -43,7 +52,7 @@ pub fn test(paths: &[PathBuf]) -> Report {
     let mut failures = set.test_examples(&matcher).into_iter().peekable();
     let mut cases = Vec::new();
     for (index, signature) in set.signatures().iter().enumerate() {
-        for (number, expected, example) in numbered(signature) {
+        for (number, expected, example) in numbered(&signature.matches, &signature.misses) {
             let wrong = |failure: &ExampleFailure| {
                 failure.signature == SignatureIndex(index as u32)
                     && failure.expected == expected
@@ -54,6 +63,11 @@ pub fn test(paths: &[PathBuf]) -> Report {
             while failures.next_if(wrong).is_some() {}
             cases.push(example_case(signature, number, expected, first));
         }
+    }
+    match beside_shipped(&set) {
+        Ok(None) => {}
+        Ok(Some((all, matcher))) => cases.extend(suppression_cases(&all, &matcher)),
+        Err(found) => return Report::could_not_run(Command::Test, found),
     }
     Report::new(Command::Test, set.len(), cases)
 }
@@ -71,11 +85,59 @@ fn open(paths: &[PathBuf]) -> Result<Opened, Vec<Diagnostic>> {
     Ok((set, matcher, slow))
 }
 
+/// A set with the shipped signatures beside it, if it has suppressions, which may name
+/// them.
+fn beside_shipped(set: &SignatureSet) -> Result<Option<(SignatureSet, Matcher)>, Vec<Diagnostic>> {
+    if set.suppressions().is_empty() {
+        return Ok(None);
+    }
+    let all = set.with_shipped();
+    let (matcher, _) = all.compile().map_err(|report| report.0)?;
+    Ok(Some((all, matcher)))
+}
+
 /// The examples with their numbers, from 1, and whether they must hit.
-fn numbered(signature: &Signature) -> impl Iterator<Item = (usize, bool, &Example)> {
-    let matches = signature.matches.iter().enumerate().map(|(n, example)| (n + 1, true, example));
-    let misses = signature.misses.iter().enumerate().map(|(n, example)| (n + 1, false, example));
+fn numbered<'e>(
+    matches: &'e [Example],
+    misses: &'e [Example],
+) -> impl Iterator<Item = (usize, bool, &'e Example)> {
+    let matches = matches.iter().enumerate().map(|(n, example)| (n + 1, true, example));
+    let misses = misses.iter().enumerate().map(|(n, example)| (n + 1, false, example));
     matches.chain(misses)
+}
+
+fn suppression_cases(set: &SignatureSet, matcher: &Matcher) -> Vec<Case> {
+    let mut failures = set.test_suppressions(matcher).into_iter().peekable();
+    let mut cases = Vec::new();
+    for (index, suppression) in set.suppressions().iter().enumerate() {
+        let suite = suppression.label();
+        for (number, expected, example) in numbered(&suppression.matches, &suppression.misses) {
+            let name = example_name(number, expected);
+            let failure = failures.next_if(|failure| {
+                failure.suppression == index
+                    && failure.expected == expected
+                    && failure.example == *example
+            });
+            let Some(failure) = failure else {
+                cases.push(Case::passed(&suite, name));
+                continue;
+            };
+            let (code, wrong) = if expected {
+                ("example-missed", "should be suppressed")
+            } else {
+                ("example-hit", "should count")
+            };
+            let message = format!("{suite}: {wrong}: {}", failure.detail);
+            let problem = Diagnostic::new(Severity::Error, code, message)
+                .at(failure.example.location.clone());
+            cases.push(Case::failed(&suite, name, problem));
+        }
+    }
+    cases
+}
+
+fn example_name(number: usize, expected: bool) -> String {
+    format!("examples.{} {number}", if expected { "match" } else { "miss" })
 }
 
 fn example_case(
@@ -84,8 +146,7 @@ fn example_case(
     expected: bool,
     failure: Option<ExampleFailure>,
 ) -> Case {
-    let key = if expected { "match" } else { "miss" };
-    let name = format!("examples.{key} {number}");
+    let name = example_name(number, expected);
     let Some(failure) = failure else { return Case::passed(&signature.id, name) };
     let (code, wrong) = if expected {
         ("example-missed", "should match")
@@ -113,9 +174,10 @@ mod tests {
     #[test]
     fn the_shipped_set_has_a_case_for_each_signature_and_example() {
         let set = SignatureSet::builtin();
-        let checked = check(&[]);
+        let checked = check(&[], Date::today());
         assert_eq!((checked.cases().len(), checked.verdict()), (set.len(), Verdict::Fine));
-        let examples: usize = set.signatures().iter().map(|s| numbered(s).count()).sum();
+        let examples: usize =
+            set.signatures().iter().map(|s| numbered(&s.matches, &s.misses).count()).sum();
         let tested = test(&[]);
         assert_eq!((tested.cases().len(), tested.verdict()), (examples, Verdict::Fine));
     }
@@ -144,9 +206,40 @@ mod tests {
     }
 
     #[test]
+    fn suppressions_of_shipped_signatures_are_checked_and_tested() {
+        let (_folder, paths) = file(
+            "version = 1\n[[suppress]]\nsignature = 'mcp.host.label'\nreason = 'ours'\n\
+             until = 2027-01-31\nwhen = { field = 'http.host', suffix = 'corp.example' }\n\
+             examples.match = ['mcp.corp.example', 'mcp.example']\nexamples.miss = ['mcp.example']\n",
+        );
+        let day = |text| Date::parse(text).unwrap();
+        assert_eq!(check(&paths, day("2026-06-01")).verdict(), Verdict::Fine);
+        let over = check(&paths, day("2027-01-31"));
+        let codes: Vec<_> =
+            over.cases().iter().filter_map(|case| Some(case.problem()?.code)).collect();
+        assert_eq!(codes, ["expired-suppression"]);
+
+        let report = test(&paths);
+        let seen: Vec<_> = report
+            .cases()
+            .iter()
+            .map(|case| (case.suite(), case.name(), case.problem().map(|problem| problem.code)))
+            .collect();
+        let suite = "suppress mcp.host.label";
+        assert_eq!(
+            seen,
+            [
+                (suite, "examples.match 1", None),
+                (suite, "examples.match 2", Some("example-missed")),
+                (suite, "examples.miss 1", None),
+            ]
+        );
+    }
+
+    #[test]
     fn what_cannot_be_read_or_compiled_could_not_run() {
         let (_folder, paths) = file("version = 2\n");
-        for report in [check(&paths), test(&paths)] {
+        for report in [check(&paths, Date::today()), test(&paths)] {
             assert_eq!(report.verdict(), Verdict::CouldNotRun);
             assert_eq!(report.cases().len(), 1);
         }
