@@ -210,6 +210,8 @@ pub(crate) enum SignaturesCommand {
     Check(CheckArgs),
     /// Check that every example in a set is answered as it says
     Test(CheckArgs),
+    /// Print the JSON Schema of signature files, for editors
+    Schema,
 }
 
 /// `mcpwatch signatures list`.

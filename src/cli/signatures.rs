@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::args::{CheckArgs, ListArgs, ListFormat, SignaturesCommand};
 use super::{Exit, complain, print};
-use crate::signature::{Date, SignatureSet};
+use crate::signature::{Date, SignatureSet, json_schema};
 use crate::workbench::check;
 use crate::workbench::report::{Format, Report, Verdict};
 
@@ -15,6 +15,10 @@ pub(super) fn run(command: &SignaturesCommand) -> Exit {
         SignaturesCommand::List(args) => list(args),
         SignaturesCommand::Check(args) => show(check::check(&args.paths, Date::today()), args),
         SignaturesCommand::Test(args) => show(check::test(&args.paths), args),
+        SignaturesCommand::Schema => print(|out| {
+            serde_json::to_writer_pretty(&mut *out, &json_schema())?;
+            writeln!(out)
+        }),
     }
 }
 

@@ -46,6 +46,7 @@ mod model;
 mod names;
 mod parse;
 mod regex;
+mod schema;
 mod sequences;
 mod set;
 mod shadow;
@@ -67,5 +68,6 @@ pub use model::{
 };
 pub use names::NameField;
 pub use parse::LANGUAGE_VERSION;
+pub use schema::json_schema;
 pub use set::SignatureSet;
 pub use suppress::{IdPattern, Suppression, SuppressionFailure};

@@ -89,6 +89,9 @@ named! {
     }
 }
 
+/// Names of the directions: to the server and to the client.
+pub(crate) const DIRECTIONS: &[&str] = &["to_server", "to_client"];
+
 /// The kinds of weak evidence seen for one flow or conversation.
 ///
 /// Two different kinds of weak evidence make a server likely. A port is only a

@@ -11,7 +11,9 @@ use super::{File, article};
 use crate::signature::diagnostic::suggestion;
 use crate::signature::field::{Field, FieldClass};
 use crate::signature::lists::check_host;
-use crate::signature::model::{Clause, Condition, JsonMember, JsonText, Pattern, Value, Values};
+use crate::signature::model::{
+    Clause, Condition, DIRECTIONS, JsonMember, JsonText, Pattern, Value, Values,
+};
 use crate::signature::regex;
 use crate::stream::Direction;
 
@@ -29,15 +31,7 @@ impl<'s> File<'s> {
     pub(super) fn clause(&mut self, table: &DeTable<'s>, span: &Range<usize>) -> Option<Clause> {
         let fields = self.fields(table, span);
         let direction = match table.get("direction") {
-            Some(value) => Some(self.reader.choice(
-                value,
-                |text| match text {
-                    "to_server" => Some(Direction::ToServer),
-                    "to_client" => Some(Direction::ToClient),
-                    _ => None,
-                },
-                &["to_server", "to_client"],
-            )?),
+            Some(value) => Some(self.reader.choice(value, direction, DIRECTIONS)?),
             None => None,
         };
         let ignore_case = match table.get("ignore_case") {
@@ -444,5 +438,14 @@ impl<'s> File<'s> {
             }
             _ => value.span.clone(),
         }
+    }
+}
+
+fn direction(text: &str) -> Option<Direction> {
+    let [to_server, to_client] = DIRECTIONS else { return None };
+    match text {
+        text if text == *to_server => Some(Direction::ToServer),
+        text if text == *to_client => Some(Direction::ToClient),
+        _ => None,
     }
 }
