@@ -213,6 +213,8 @@ pub(crate) enum SignaturesCommand {
     Test(TestArgs),
     /// Measure how fast a set is, beside another
     Bench(BenchArgs),
+    /// Print the JSON Schema of signature files, for editors
+    Schema,
 }
 
 /// `mcpwatch signatures list`.

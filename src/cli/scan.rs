@@ -17,7 +17,7 @@ use crate::findings::sink::{self, Format, HttpLog, Sink, SinkError};
 use crate::findings::{Confidence, Destination, FindingSink, HttpRequest, Row};
 use crate::policy::Policy;
 use crate::report::{Inventory, terminal};
-use crate::signature::SignatureSet;
+use crate::signature::{Date, SignatureSet};
 use crate::stream::tls::{KeyLogReader, KeyStore};
 
 /// Set when the user asks to stop.
@@ -140,6 +140,7 @@ fn signatures(args: &DetectionArgs) -> Result<SignatureSet, String> {
     };
     let added = SignatureSet::load(&args.signatures).map_err(|report| report.to_string())?;
     set.merge(added).map_err(|report| report.to_string())?;
+    set.expire(Date::today());
     Ok(set)
 }
 

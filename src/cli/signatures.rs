@@ -6,16 +6,20 @@ use serde::Serialize;
 
 use super::args::{CheckArgs, ListArgs, ListFormat, SignaturesCommand, TestArgs};
 use super::{Exit, bench, complain, print};
-use crate::signature::SignatureSet;
+use crate::signature::{Date, SignatureSet, json_schema};
 use crate::workbench::report::{Format, Report, Verdict};
 use crate::workbench::{captures, check, examples};
 
 pub(super) fn run(command: &SignaturesCommand) -> Exit {
     match command {
         SignaturesCommand::List(args) => list(args),
-        SignaturesCommand::Check(args) => show(check::check(&args.paths), args),
+        SignaturesCommand::Check(args) => show(check::check(&args.paths, Date::today()), args),
         SignaturesCommand::Test(args) => test(args),
         SignaturesCommand::Bench(args) => bench::run(args),
+        SignaturesCommand::Schema => print(|out| {
+            serde_json::to_writer_pretty(&mut *out, &json_schema())?;
+            writeln!(out)
+        }),
     }
 }
 

@@ -19,6 +19,7 @@ use super::lists::HostList;
 use super::matcher::{Expression, FieldMatcher, Matcher, Target};
 use super::model::{Clause, Condition, Pattern, Signature, Values};
 use super::names::{NameFields, NameRule, Scope};
+use super::suppress::{Suppressed, Suppression};
 use super::{regex, sequences};
 use crate::stream::Direction;
 
@@ -31,6 +32,7 @@ const MAX_BUILDERS: usize = 8;
 /// Automata are taken from the files in `cache` and saved there.
 pub(crate) fn compile(
     signatures: &[Signature],
+    suppressions: &[Suppression],
     budget: &Budget,
     cache: Option<&Path>,
 ) -> Result<(Matcher, Vec<Diagnostic>), Report> {
@@ -44,7 +46,42 @@ pub(crate) fn compile(
             signature.when.as_ref().map(|condition| compiler.condition(condition, &mut next));
         compiler.matcher.conditions.push(condition);
     }
-    compiler.finish(signatures, budget, cache)
+    let mut conditions = Vec::with_capacity(suppressions.len());
+    for (index, suppression) in suppressions.iter().enumerate() {
+        compiler.origin = signatures.len() + index;
+        conditions.push(compiler.condition(&suppression.when, &mut next));
+    }
+    compiler.matcher.suppressed = Suppressed::new(signatures, suppressions, conditions);
+    compiler.finish(Sources { signatures, suppressions }, budget, cache)
+}
+
+/// What is compiled, for those who tell what is wrong with it.
+#[derive(Clone, Copy)]
+struct Sources<'s> {
+    signatures: &'s [Signature],
+    suppressions: &'s [Suppression],
+}
+
+impl Sources<'_> {
+    /// A problem of the signature or suppression that a pattern comes from.
+    fn about(
+        self,
+        severity: Severity,
+        code: &'static str,
+        message: String,
+        origin: usize,
+    ) -> Diagnostic {
+        if let Some(signature) = self.signatures.get(origin) {
+            return Diagnostic::about(severity, code, signature, &message)
+                .at(signature.clause.location.clone());
+        }
+        let problem = Diagnostic::new(severity, code, message);
+        let suppression = origin.checked_sub(self.signatures.len());
+        match suppression.and_then(|index| self.suppressions.get(index)) {
+            Some(suppression) => problem.at(suppression.origin.location.clone()),
+            None => problem,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -52,7 +89,7 @@ struct Compiler {
     matcher: Matcher,
     fields: HashMap<Field, FieldBuilder>,
     name_patterns: FieldBuilder,
-    /// The signature being compiled.
+    /// The signature being compiled, or after all of them the suppression.
     origin: usize,
     /// Clauses of conditions seen, so that equal ones are matched once.
     clauses: HashMap<String, Atom>,
@@ -66,7 +103,7 @@ struct FieldBuilder {
     expressions: Vec<(usize, Hir)>,
     targets: Vec<Target>,
     present: Vec<Target>,
-    /// The signature that each target comes from.
+    /// The signature or suppression that each target comes from.
     origins: Vec<usize>,
 }
 
@@ -157,14 +194,14 @@ impl Compiler {
 
     fn finish(
         mut self,
-        signatures: &[Signature],
+        sources: Sources<'_>,
         budget: &Budget,
         cache: Option<&Path>,
     ) -> Result<(Matcher, Vec<Diagnostic>), Report> {
         self.matcher.ports.sort_unstable();
         let mut notes = Vec::new();
         let mut errors = Vec::new();
-        let fields = build_all(self.fields, self.name_patterns, signatures, budget, cache);
+        let fields = build_all(self.fields, self.name_patterns, sources, budget, cache);
         for Done { field, built, .. } in fields {
             let built = match built {
                 Ok((built, slow)) => {
@@ -290,9 +327,8 @@ impl FieldBuilder {
         Some(FieldMatcher { automaton, targets, present, build: Duration::ZERO })
     }
 
-    fn build(self, field: &str, signatures: &[Signature], budget: &Budget) -> BuiltField {
-        let signature =
-            |pattern: usize| self.origins.get(pattern).and_then(|&origin| signatures.get(origin));
+    fn build(self, field: &str, sources: Sources<'_>, budget: &Budget) -> BuiltField {
+        let origin = |pattern: usize| self.origins.get(pattern).copied().unwrap_or(usize::MAX);
         let start = Instant::now();
         let built = self.automaton(budget);
         let Built { automaton, slow } = built.map_err(|error| match error {
@@ -300,7 +336,7 @@ impl FieldBuilder {
                 let message = "the expression's automaton is over the size budget: it repeats or \
                                alternates too much"
                     .to_owned();
-                about(Severity::Error, "automaton-size", message, signature(pattern))
+                sources.about(Severity::Error, "automaton-size", message, origin(pattern))
             }
             TooLarge::Sequences => {
                 let message =
@@ -319,7 +355,7 @@ impl FieldBuilder {
             let message = "the expression's automaton is over the size budget; it is matched in a \
                            slower way"
                 .to_owned();
-            about(Severity::Warning, "automaton-size", message, signature(pattern))
+            sources.about(Severity::Warning, "automaton-size", message, origin(pattern))
         });
         let slow = slow.collect();
         let (targets, present, build) = (self.targets, self.present, start.elapsed());
@@ -348,7 +384,7 @@ struct Done {
 fn build_all(
     fields: HashMap<Field, FieldBuilder>,
     names: FieldBuilder,
-    signatures: &[Signature],
+    sources: Sources<'_>,
     budget: &Budget,
     cache: Option<&Path>,
 ) -> Vec<Done> {
@@ -358,7 +394,7 @@ fn build_all(
         .map(|(field, builder)| Waiting { field, key: builder.key(budget), builder })
         .collect();
     waiting.sort_by_key(|waiting| (waiting.builder.size(), waiting.key));
-    let Some(folder) = cache else { return build_in_parallel(waiting, signatures, budget) };
+    let Some(folder) = cache else { return build_in_parallel(waiting, sources, budget) };
     let keys: Vec<Key> = waiting.iter().map(|waiting| waiting.key).collect();
     let cache = Cache::open(folder, &keys);
     let mut done = Vec::new();
@@ -372,7 +408,7 @@ fn build_all(
             None => missing.push(waiting),
         }
     }
-    let built = build_in_parallel(missing, signatures, budget);
+    let built = build_in_parallel(missing, sources, budget);
     let worth_saving = built.iter().any(|done| done.saved().is_some());
     done.extend(built);
     if worth_saving {
@@ -392,11 +428,7 @@ impl Done {
 
 /// Builds each field on its own, the largest first, on as many threads as there
 /// are processors: a scan cannot begin before the last one is ready.
-fn build_in_parallel(
-    waiting: Vec<Waiting>,
-    signatures: &[Signature],
-    budget: &Budget,
-) -> Vec<Done> {
+fn build_in_parallel(waiting: Vec<Waiting>, sources: Sources<'_>, budget: &Budget) -> Vec<Done> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.min(MAX_BUILDERS).min(waiting.len());
     let waiting = Mutex::new(waiting);
@@ -405,7 +437,7 @@ fn build_in_parallel(
     let build = || {
         while let Some(Waiting { field, builder, key }) = next() {
             let name = field.as_ref().map_or_else(|| "names".to_owned(), Field::name);
-            let result = builder.build(&name, signatures, budget);
+            let result = builder.build(&name, sources, budget);
             lock(&built).push(Done { field, key, built: result });
         }
     };
@@ -421,16 +453,6 @@ fn build_in_parallel(
 /// A builder that panicked leaves nothing half done behind the lock.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn about(
-    severity: Severity,
-    code: &'static str,
-    message: String,
-    signature: Option<&Signature>,
-) -> Diagnostic {
-    let Some(signature) = signature else { return Diagnostic::new(severity, code, message) };
-    Diagnostic::about(severity, code, signature, &message).at(signature.clause.location.clone())
 }
 
 fn add_each(

@@ -12,6 +12,7 @@ use super::field::Field;
 use super::hits::{Atom, HitSet, SignatureIndex};
 use super::lists::HostEntry;
 use super::names::{Name, NameField, NameFields, NameIndex};
+use super::suppress::Suppressed;
 use crate::stream::{Direction, Header};
 
 /// A compiled [`SignatureSet`](super::SignatureSet).
@@ -20,6 +21,8 @@ pub struct Matcher {
     pub(super) signatures: usize,
     /// Condition of each signature.
     pub(super) conditions: Vec<Option<Expression>>,
+    /// Where signatures do not count.
+    pub(super) suppressed: Suppressed,
     pub(super) names: NameIndex,
     pub(super) lists: Vec<Arc<super::HostList>>,
     /// Patterns of names that are not exact names or suffixes.
@@ -172,16 +175,19 @@ impl Matcher {
         self.sse_event.as_deref()
     }
 
-    /// The signatures that follow from the hits: those whose own pattern hit and
-    /// whose conditions hold. More may follow when more has hit.
+    /// The signatures that follow from the hits: those whose own pattern hit, whose
+    /// conditions hold and that are not suppressed. More may follow when more has hit.
     pub fn signals<'m>(&'m self, hits: &'m HitSet) -> impl Iterator<Item = SignatureIndex> + 'm {
         hits.atoms()
             .take_while(|atom| (atom.0 as usize) < self.signatures)
-            .filter(|atom| {
-                let condition = self.conditions.get(atom.0 as usize).and_then(Option::as_ref);
-                condition.is_none_or(|condition| condition.holds(hits))
-            })
+            .filter(|&atom| self.hits(atom, hits) && !self.suppressed.holds(atom, hits))
             .map(|atom| SignatureIndex(atom.0))
+    }
+
+    /// Whether a signature's own pattern hit and its conditions hold.
+    pub(super) fn hits(&self, signature: Atom, hits: &HitSet) -> bool {
+        let condition = self.conditions.get(signature.0 as usize).and_then(Option::as_ref);
+        hits.contains(signature) && condition.is_none_or(|condition| condition.holds(hits))
     }
 
     /// The list entry that names a host (with a path, where the host serves other
@@ -328,7 +334,7 @@ impl Target {
 }
 
 impl Expression {
-    fn holds(&self, hits: &HitSet) -> bool {
+    pub(super) fn holds(&self, hits: &HitSet) -> bool {
         match self {
             Self::Atom(atom) => hits.contains(*atom),
             Self::All(inner) => inner.iter().all(|inner| inner.holds(hits)),

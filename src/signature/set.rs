@@ -7,11 +7,13 @@ use std::path::{Component, Path, PathBuf};
 use super::automaton::Budget;
 use super::builtin;
 use super::compile;
+use super::date::Date;
 use super::diagnostic::{Diagnostic, Report, Severity, Source, unreadable};
 use super::hits::SignatureIndex;
 use super::matcher::Matcher;
 use super::model::Signature;
 use super::parse;
+use super::suppress::Suppression;
 
 /// Bytes of a signature file, at most.
 const MAX_SET_BYTES: u64 = 4 << 20;
@@ -24,6 +26,7 @@ const MAX_LIST_BYTES: u64 = 32 << 20;
 pub struct SignatureSet {
     signatures: Vec<Signature>,
     ids: HashMap<Box<str>, SignatureIndex>,
+    suppressions: Vec<Suppression>,
 }
 
 impl SignatureSet {
@@ -84,7 +87,7 @@ impl SignatureSet {
         if problems.is_empty() { Ok(set) } else { Err(Report(problems)) }
     }
 
-    /// Adds the signatures of another set. An id that is already there is an
+    /// Adds the signatures and suppressions of another set. An id that is already there is an
     /// error, and nothing is added.
     pub fn merge(&mut self, other: Self) -> Result<(), Report> {
         let clashes: Vec<_> = other
@@ -108,7 +111,27 @@ impl SignatureSet {
         for signature in other.signatures {
             self.push(signature);
         }
+        self.suppressions.extend(other.suppressions);
         Ok(())
+    }
+
+    /// Forgets the suppressions that are over. Until this is called, all hold,
+    /// whatever day it is.
+    pub fn expire(&mut self, today: Date) {
+        self.suppressions.retain(|suppression| !suppression.is_over(today));
+    }
+
+    /// The set, and behind it the shipped signatures that it does not have, which
+    /// its suppressions may name.
+    #[must_use]
+    pub fn with_shipped(&self) -> Self {
+        let mut set = self.clone();
+        for signature in Self::builtin().signatures {
+            if set.find(&signature.id).is_none() {
+                set.push(signature);
+            }
+        }
+        set
     }
 
     /// Compiles the set. The diagnostics are warnings about signatures that had
@@ -120,17 +143,22 @@ impl SignatureSet {
     /// Compiles the set, or takes what was compiled before from `folder`, where
     /// it leaves what it compiles. A damaged or foreign file there is replaced.
     pub fn compile_cached(&self, folder: &Path) -> Result<(Matcher, Vec<Diagnostic>), Report> {
-        compile::compile(&self.signatures, &Budget::default(), Some(folder))
+        compile::compile(&self.signatures, &self.suppressions, &Budget::default(), Some(folder))
     }
 
     /// Compiles the set within a budget.
     pub fn compile_within(&self, budget: &Budget) -> Result<(Matcher, Vec<Diagnostic>), Report> {
-        compile::compile(&self.signatures, budget, None)
+        compile::compile(&self.signatures, &self.suppressions, budget, None)
     }
 
     /// All signatures; [`SignatureIndex::index`] is an index into them.
     pub fn signatures(&self) -> &[Signature] {
         &self.signatures
+    }
+
+    /// Where signatures do not count.
+    pub fn suppressions(&self) -> &[Suppression] {
+        &self.suppressions
     }
 
     /// The signature at an index of this set (or of the matcher compiled from it).
@@ -159,9 +187,11 @@ impl SignatureSet {
 
     fn read(source: &Source, read_list: &mut parse::ListReader<'_>) -> Result<Self, Report> {
         let mut set = Self::new();
-        for signature in parse::parse(source, read_list).map_err(Report)? {
+        let parsed = parse::parse(source, read_list).map_err(Report)?;
+        for signature in parsed.signatures {
             set.push(signature);
         }
+        set.suppressions = parsed.suppressions;
         Ok(set)
     }
 
@@ -329,7 +359,7 @@ mod tests {
         let set = SignatureSet::parse("slow.toml", text).unwrap();
         let budget = Budget { sequences: 1 << 20, expressions: 16 << 10 };
         for _ in 0..2 {
-            let compiled = compile::compile(&set.signatures, &budget, Some(folder.path()));
+            let compiled = compile::compile(&set.signatures, &[], &budget, Some(folder.path()));
             let (_, notes) = compiled.unwrap();
             assert_eq!(notes.len(), 1);
         }

@@ -60,9 +60,18 @@ impl SignatureSet {
         covering(matcher, signature, own).into_iter().find_map(|atom| {
             let other = self.signatures().get(atom.0 as usize)?;
             // Of two that say the same, the first one stays.
-            let mutual =
-                || says_as_much(signature, other) && covering(matcher, other, atom).contains(&own);
-            (says_as_much(other, signature) && (atom < own || !mutual())).then_some(other)
+            // What is suppressed elsewhere says less there.
+            let counts = |wide: Atom, narrow: Atom| {
+                let suppressed: Vec<_> = matcher.suppressed.of(narrow).collect();
+                matcher.suppressed.of(wide).all(|number| suppressed.contains(&number))
+            };
+            let mutual = || {
+                says_as_much(signature, other)
+                    && counts(own, atom)
+                    && covering(matcher, other, atom).contains(&own)
+            };
+            let superfluous = says_as_much(other, signature) && counts(atom, own);
+            (superfluous && (atom < own || !mutual())).then_some(other)
         })
     }
 }
@@ -170,7 +179,8 @@ fn directions(signature: &Signature) -> impl Iterator<Item = Direction> {
         .filter(move |&direction| wanted.is_none_or(|wanted| wanted == direction))
 }
 
-fn run(matcher: &Matcher, field: &Field, direction: Direction, text: &str) -> HitSet {
+/// What hits in a value of a field.
+pub(super) fn run(matcher: &Matcher, field: &Field, direction: Direction, text: &str) -> HitSet {
     let mut hits = HitSet::new();
     let value = text.as_bytes();
     match field {
@@ -204,7 +214,7 @@ fn header(matcher: &Matcher, name: &str, direction: Direction, value: &[u8], hit
 
 /// Texts that the pattern hits, in each of the surroundings that it allows; none
 /// where such texts cannot be told.
-fn texts(pattern: &Pattern) -> Vec<String> {
+pub(super) fn texts(pattern: &Pattern) -> Vec<String> {
     const F: &str = FILLER;
     let each = |values: &Values, around: fn(&str) -> Vec<String>| {
         let mut texts = Vec::new();

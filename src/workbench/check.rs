@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use super::report::{Case, Command, Report};
-use crate::signature::{Diagnostic, Matcher, Report as Problems, SignatureSet};
+use super::suppressions::beside_shipped;
+use crate::signature::{Date, Diagnostic, Matcher, Report as Problems, SignatureSet};
 
 /// Reads and compiles a set and looks for what is probably not meant: a case for
 /// each signature without problems, and one for each problem.
 ///
+/// Suppressions may name signatures of the set and shipped ones.
+///
 /// Without paths, the shipped set is checked.
-pub fn check(paths: &[PathBuf]) -> Report {
+pub fn check(paths: &[PathBuf], today: Date) -> Report {
     let (set, matcher, slow) = match open(paths) {
         Ok(opened) => opened,
         Err(problems) => return Report::could_not_run(Command::Check, problems.0),
@@ -17,6 +20,11 @@ pub fn check(paths: &[PathBuf]) -> Report {
     let mut problems = set.lint();
     problems.extend(set.lint_compiled(&matcher));
     problems.extend(slow);
+    match beside_shipped(&set) {
+        Ok(None) => {}
+        Ok(Some((all, matcher))) => problems.extend(all.lint_suppressions(&matcher, today)),
+        Err(found) => return Report::could_not_run(Command::Check, found.0),
+    }
     let with_problems: std::collections::HashSet<&str> =
         problems.iter().filter_map(|problem| problem.signature.as_deref()).collect();
     let passed = set
@@ -55,15 +63,47 @@ mod tests {
 
     #[test]
     fn the_shipped_set_has_a_case_for_each_signature() {
-        let checked = check(&[]);
+        let checked = check(&[], Date::today());
         let signatures = SignatureSet::builtin().len();
         assert_eq!((checked.cases().len(), checked.verdict()), (signatures, Verdict::Fine));
     }
 
     #[test]
+    fn suppressions_of_shipped_signatures_are_checked_and_tested() {
+        let (_folder, paths) = file(
+            "version = 1\n[[suppress]]\nsignature = 'mcp.host.label'\nreason = 'ours'\n\
+             until = 2027-01-31\nwhen = { field = 'http.host', suffix = 'corp.example' }\n\
+             examples.match = ['mcp.corp.example', 'mcp.example']\nexamples.miss = ['mcp.example']\n",
+        );
+        let day = |text| Date::parse(text).unwrap();
+        assert_eq!(check(&paths, day("2026-06-01")).verdict(), Verdict::Fine);
+        let over = check(&paths, day("2027-01-31"));
+        let codes: Vec<_> =
+            over.cases().iter().filter_map(|case| Some(case.problem()?.code)).collect();
+        assert_eq!(codes, ["expired-suppression"]);
+
+        let report = super::super::examples::test(&paths, None);
+        let seen: Vec<_> = report
+            .cases()
+            .iter()
+            .map(|case| (case.suite(), case.name(), case.problem().map(|problem| problem.code)))
+            .collect();
+        let suite = "suppress mcp.host.label";
+        assert_eq!(
+            seen,
+            [
+                (suite, "examples.match 1", None),
+                (suite, "examples.match 2", Some("example-missed")),
+                (suite, "examples.miss 1", None),
+            ]
+        );
+    }
+
+    #[test]
     fn what_cannot_be_read_or_compiled_could_not_run() {
         let (_folder, paths) = file("version = 2\n");
-        for report in [check(&paths), super::super::examples::test(&paths, None)] {
+        let reports = [check(&paths, Date::today()), super::super::examples::test(&paths, None)];
+        for report in reports {
             assert_eq!(report.verdict(), Verdict::CouldNotRun);
             assert_eq!(report.cases().len(), 1);
         }

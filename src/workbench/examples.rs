@@ -12,6 +12,7 @@ use super::carrier::{self, Carried, Cut, Frames, carry};
 use super::check::read;
 use super::evasion::{TRANSFORMS, Transform};
 use super::report::{Case, Command, Exchanges, Report};
+use super::suppressions;
 use crate::engine::{Engine, Worker};
 use crate::findings::Row;
 use crate::signature::{
@@ -34,10 +35,10 @@ pub fn test(paths: &[PathBuf], captures: Option<&Captures>) -> Report {
 fn run(paths: &[PathBuf], captures: Option<&Captures>) -> Result<Report, Problems> {
     let set = read(paths)?;
     let builder = Engine::builder().signatures(set.clone());
-    let report = test_with(&set, &builder.clone().build()?);
+    let report = test_with(&set, &builder.clone().build()?).with_cases(suppressions::cases(&set)?);
     let Some(captures) = captures else { return Ok(report) };
     let (cases, scores) = captures::score(&set, builder, captures)?;
-    Ok(report.with_captures(cases, scores))
+    Ok(report.with_cases(cases).with_scores(scores))
 }
 
 /// The same with an engine that was built of the set.

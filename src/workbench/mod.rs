@@ -14,6 +14,7 @@ pub mod evasion;
 pub mod examples;
 mod random;
 pub mod report;
+mod suppressions;
 mod traffic;
 mod wire;
 

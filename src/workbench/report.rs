@@ -172,9 +172,14 @@ impl Report {
         Self { exchanges, ..self }
     }
 
-    /// The same with what labelled captures say of the set.
-    pub(super) fn with_captures(mut self, cases: Vec<Case>, scores: Scores) -> Self {
+    /// The same with further cases.
+    pub(super) fn with_cases(mut self, cases: Vec<Case>) -> Self {
         self.cases.extend(cases);
+        self
+    }
+
+    /// The same with what labelled captures say of the set.
+    pub(super) fn with_scores(self, scores: Scores) -> Self {
         Self { scores: Some(scores), ..self }
     }
 
