@@ -63,4 +63,5 @@ pub use model::{
 };
 pub use names::NameField;
 pub use parse::LANGUAGE_VERSION;
+pub(crate) use self::regex::parse as expression;
 pub use set::SignatureSet;

@@ -3,13 +3,15 @@
 //!
 //! [`carrier`] puts the values of examples into real traffic, [`evasion`] writes
 //! that traffic in other ways that mean the same, and [`examples`] holds the
-//! engine's answers against what the set says.
+//! engine's answers against what the set says. [`fuzz`] makes traffic up and holds
+//! both set and engine to what must hold for any.
 
 mod bytes;
 pub mod carrier;
 pub mod check;
 pub mod evasion;
 pub mod examples;
+pub mod fuzz;
 mod random;
 pub mod report;
 mod wire;

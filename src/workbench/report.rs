@@ -41,6 +41,8 @@ pub enum Command {
     Check,
     /// `mcpwatch signatures test`.
     Test,
+    /// `mcpwatch signatures fuzz`.
+    Fuzz,
 }
 
 impl Command {
@@ -48,6 +50,7 @@ impl Command {
         match self {
             Self::Check => "check",
             Self::Test => "test",
+            Self::Fuzz => "fuzz",
         }
     }
 }
@@ -105,6 +108,17 @@ impl Case {
     }
 }
 
+/// How much was run of what has no end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Extent {
+    /// What all cases follow from.
+    pub seed: u64,
+    /// Cases.
+    pub cases: u64,
+    /// The time it took.
+    pub seconds: f64,
+}
+
 /// The outcome of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -112,6 +126,7 @@ pub struct Report {
     signatures: usize,
     ran: bool,
     cases: Vec<Case>,
+    extent: Option<Extent>,
 }
 
 /// How many cases ended how.
@@ -126,13 +141,18 @@ struct Counts {
 impl Report {
     /// A run over a set of that many signatures.
     pub fn new(command: Command, signatures: usize, cases: Vec<Case>) -> Self {
-        Self { command, signatures, ran: true, cases }
+        Self { command, signatures, ran: true, cases, extent: None }
     }
 
     /// A run that ended before it began.
     pub fn could_not_run(command: Command, problems: Vec<Diagnostic>) -> Self {
         let cases = problems.into_iter().map(Case::of_problem).collect();
-        Self { command, signatures: 0, ran: false, cases }
+        Self { command, signatures: 0, ran: false, cases, extent: None }
+    }
+
+    /// Says how much was run.
+    pub(super) fn set_extent(&mut self, extent: Extent) {
+        self.extent = Some(extent);
     }
 
     /// What was checked.
@@ -201,6 +221,10 @@ impl Report {
                 self.cases.len(),
                 self.signatures
             ),
+            (true, Command::Fuzz) => {
+                let Extent { seed, cases, seconds } = self.extent.unwrap_or_default();
+                format!("{cases} cases in {seconds:.1} s with seed {seed}, {errors} failures")
+            }
         }
     }
 }

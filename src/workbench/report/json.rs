@@ -18,6 +18,9 @@ struct Document<'r> {
     notes: usize,
     warnings: usize,
     errors: usize,
+    /// Of a run that could go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extent: Option<super::Extent>,
     cases: Vec<Entry<'r>>,
 }
 
@@ -65,6 +68,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         notes: counts.notes,
         warnings: counts.warnings,
         errors: counts.errors,
+        extent: report.extent,
         cases: report.cases.iter().map(entry).collect(),
     };
     serde_json::to_writer_pretty(&mut *out, &document)?;
