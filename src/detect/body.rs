@@ -280,7 +280,7 @@ impl Head {
             if self.guess() != Guess::Unsure {
                 return data.get(index..).unwrap_or_default();
             }
-            if self.len == 0 && byte.is_ascii_whitespace() && self.blank < MAX_BLANK {
+            if self.is_blank() && byte.is_ascii_whitespace() && self.blank < MAX_BLANK {
                 self.blank += 1;
                 continue;
             }
@@ -290,6 +290,11 @@ impl Head {
             }
         }
         &[]
+    }
+
+    /// Whether nothing was seen but white space and a byte order mark.
+    fn is_blank(&self) -> bool {
+        matches!(self.bytes.get(..self.len), Some([] | [0xef, 0xbb, 0xbf]))
     }
 
     fn guess(&self) -> Guess {
@@ -571,6 +576,8 @@ mod tests {
             (b"{", Guess::Json),
             (b"  [", Guess::Json),
             (b"\xef\xbb\xbf{", Guess::Json),
+            (b"\xef\xbb\xbf \t\r\n                {", Guess::Json),
+            (b"\xef\xbb\xbf             <", Guess::Other),
             (b"\xef\xbb", Guess::Unsure),
             (b"\0{", Guess::Json),
             (b"\xff\xfe{\0", Guess::Json),

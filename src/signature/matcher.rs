@@ -190,6 +190,12 @@ impl Matcher {
         hits.contains(signature) && condition.is_none_or(|condition| condition.holds(hits))
     }
 
+    /// The signatures whose own pattern hit, whether or not their conditions hold.
+    pub(crate) fn patterns<'m>(&'m self, hits: &'m HitSet) -> impl Iterator<Item = SignatureIndex> {
+        let own = hits.atoms().take_while(|atom| (atom.0 as usize) < self.signatures);
+        own.map(|atom| SignatureIndex(atom.0))
+    }
+
     /// The list entry that names a host (with a path, where the host serves other
     /// things too): its vendor and resource kind.
     pub fn known_host(&self, host: &[u8], path: Option<&[u8]>) -> Option<&HostEntry> {

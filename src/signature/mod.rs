@@ -53,6 +53,7 @@ mod shadow;
 mod suppress;
 mod unreachable;
 
+pub(crate) use self::regex::parse as expression;
 pub use automaton::Budget;
 pub use date::Date;
 pub(crate) use diagnostic::Source;

@@ -66,6 +66,10 @@ pub struct Http {
     pub target: Vec<u8>,
     /// Header fields of both the request and its response.
     pub headers: Vec<(String, String)>,
+    /// Header fields of the request alone, and of the response alone.
+    pub own_headers: [Vec<(String, String)>; 2],
+    /// Status of the response.
+    pub status: u16,
     /// Content of the request.
     pub request: Content,
     /// Content of the response.
@@ -104,6 +108,8 @@ impl Default for Http {
             host: HOST.to_owned(),
             target: TARGET.to_vec(),
             headers: Vec::new(),
+            own_headers: [Vec::new(), Vec::new()],
+            status: 200,
             request: Content::default(),
             response: Content::default(),
             loud_names: false,
@@ -174,6 +180,19 @@ pub fn carry(signature: &Signature, example: &Example) -> Result<Vec<Carried>, N
         }
     }
     Ok(all)
+}
+
+/// The traffic that carries the value of one field.
+pub(super) fn carry_value(
+    field: &Field,
+    value: &str,
+    direction: Direction,
+) -> Result<Vec<Carried>, NotCarried> {
+    let place = match direction {
+        Direction::ToServer => Place::Request,
+        Direction::ToClient => Place::Response,
+    };
+    Carrier::of(&[(field, value)], place).map(Carrier::carried)
 }
 
 /// Which of the two bodies holds the value of `http.body`.

@@ -65,7 +65,9 @@ pub const TRANSFORMS: &[Transform] = &[
     of("absolute-form", HTTP, |c| {
         http(c, |http| {
             let target = [b"http://", http.host.as_bytes(), &http.target].concat();
-            (!http.host.is_empty()).then_some(Http { target, ..http })
+            // HTTP/2 has no such target (RFC 9113 section 8.3.1).
+            let sendable = !http.host.is_empty() && http.version == Version::Http1;
+            (sendable && http.target.starts_with(b"/")).then_some(Http { target, ..http })
         })
     }),
     of("host-case", NAMES, |c| name(c, swap_case)),
@@ -120,7 +122,8 @@ fn http(carried: &Carried, rewrite: impl FnOnce(Http) -> Option<Http>) -> Option
 fn http2(carried: &Carried) -> Option<Carried> {
     http(carried, |http| {
         // HTTP/2 has no such request (RFC 9113 section 8.3.1).
-        let sendable = !http.method.eq_ignore_ascii_case("CONNECT");
+        let absolute = http.target.starts_with(b"http://");
+        let sendable = !http.method.eq_ignore_ascii_case("CONNECT") && !absolute;
         sendable.then_some(Http { version: Version::Http2, ..http })
     })
 }
@@ -155,7 +158,7 @@ fn coded(
     encode: fn(&[u8]) -> Option<Vec<u8>>,
 ) -> Option<Carried> {
     content(carried, |content| {
-        let body = encode(&content.body)?;
+        let body = encode(&content.body).filter(|_| content.coding.is_none())?;
         Some(Content { body, coding: Some(coding), ..content })
     })
 }

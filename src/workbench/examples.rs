@@ -173,7 +173,7 @@ impl Tester<'_> {
 }
 
 /// Whether the engine looks at the example's body at all.
-fn is_seen(example: &Example, signature: &Signature) -> bool {
+pub(super) fn is_seen(example: &Example, signature: &Signature) -> bool {
     example.values.iter().all(|(field, text)| {
         let field = field.as_ref().or(signature.clause.fields.first());
         field != Some(&Field::HttpBody) || carrier::is_looked_at(text)
@@ -181,7 +181,7 @@ fn is_seen(example: &Example, signature: &Signature) -> bool {
 }
 
 /// The transforms that a signature's fields and conditions call for.
-fn applicable(signature: &Signature) -> Vec<&'static Transform> {
+pub(super) fn applicable(signature: &Signature) -> Vec<&'static Transform> {
     let mut fields = signature.clause.fields.clone();
     if let Some(condition) = &signature.when {
         fields_of(condition, &mut fields);

@@ -3,7 +3,8 @@
 //!
 //! [`carrier`] puts the values of examples into real traffic, [`evasion`] writes
 //! that traffic in other ways that mean the same, and [`examples`] holds the
-//! engine's answers against what the set says.
+//! engine's answers against what the set says. [`fuzz`] makes traffic up and holds
+//! both set and engine to what must hold for any.
 
 pub mod bench;
 mod bytes;
@@ -12,6 +13,7 @@ pub mod carrier;
 pub mod check;
 pub mod evasion;
 pub mod examples;
+pub mod fuzz;
 mod random;
 pub mod report;
 mod suppressions;

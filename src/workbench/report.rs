@@ -42,6 +42,8 @@ pub enum Command {
     Check,
     /// `mcpwatch signatures test`.
     Test,
+    /// `mcpwatch signatures fuzz`.
+    Fuzz,
 }
 
 impl Command {
@@ -49,6 +51,7 @@ impl Command {
         match self {
             Self::Check => "check",
             Self::Test => "test",
+            Self::Fuzz => "fuzz",
         }
     }
 }
@@ -115,6 +118,17 @@ pub struct Exchanges {
     pub not_carried: usize,
 }
 
+/// How much was run of what has no end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Extent {
+    /// What all cases follow from.
+    pub seed: u64,
+    /// Cases.
+    pub cases: u64,
+    /// The time it took.
+    pub seconds: f64,
+}
+
 /// The outcome of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -125,6 +139,7 @@ pub struct Report {
     exchanges: Exchanges,
     /// What labelled captures say of the set.
     scores: Option<Scores>,
+    extent: Option<Extent>,
 }
 
 /// How many cases ended how.
@@ -139,27 +154,23 @@ struct Counts {
 impl Report {
     /// A run over a set of that many signatures.
     pub fn new(command: Command, signatures: usize, cases: Vec<Case>) -> Self {
-        Self {
-            command,
-            signatures,
-            ran: true,
-            cases,
-            exchanges: Exchanges::default(),
-            scores: None,
-        }
+        Self::ended(command, signatures, true, cases)
     }
 
     /// A run that ended before it began.
     pub fn could_not_run(command: Command, problems: Vec<Diagnostic>) -> Self {
         let cases = problems.into_iter().map(Case::of_problem).collect();
-        Self {
-            command,
-            signatures: 0,
-            ran: false,
-            cases,
-            exchanges: Exchanges::default(),
-            scores: None,
-        }
+        Self::ended(command, 0, false, cases)
+    }
+
+    fn ended(command: Command, signatures: usize, ran: bool, cases: Vec<Case>) -> Self {
+        let exchanges = Exchanges::default();
+        Self { command, signatures, ran, cases, exchanges, scores: None, extent: None }
+    }
+
+    /// Says how much was run.
+    pub(super) fn set_extent(&mut self, extent: Extent) {
+        self.extent = Some(extent);
     }
 
     /// The traffic that was made for it.
@@ -253,6 +264,10 @@ impl Report {
                 "{} signatures: {passed} answers right, {errors} wrong, in {} exchanges",
                 self.signatures, self.exchanges.made
             ),
+            (true, Command::Fuzz) => {
+                let Extent { seed, cases, seconds } = self.extent.unwrap_or_default();
+                format!("{cases} cases in {seconds:.1} s with seed {seed}, {errors} failures")
+            }
         }
     }
 }

@@ -185,7 +185,9 @@ impl Places<'_, '_> {
             Some(escape) if escape >= at => escape,
             _ => {
                 let found = finder.find(&self.text[at..]);
-                let escape = found.map_or(self.text.len(), |found| at + found);
+                // A backslash at the end may be half of one.
+                let end = self.text.len() - usize::from(self.text.ends_with(b"\\"));
+                let escape = found.map_or(end, |found| at + found);
                 self.escape = Some(escape);
                 escape
             }

@@ -280,6 +280,20 @@ fn a_gate_changes_nothing() {
             found.extend(expected);
         }
         assert_eq!(found.len(), texts.len());
+        if view == View::Json {
+            half_an_escape(&gated);
+        }
+    }
+}
+
+/// A slice that ends in half an escape, which hides a beginning.
+fn half_an_escape(gated: &FieldAutomaton) {
+    for text in [r#"a long "\u006dethod" : 1"#, r#"a long "m\u0065thod" : 1"#, r#""me\u0074hod""#] {
+        for at in 1..text.len() {
+            let mut cuts = [at, text.len()].into_iter();
+            let cut = hits(gated, text.as_bytes(), &mut || cuts.next().unwrap());
+            assert_eq!(cut, BTreeSet::from([0]), "{text} cut at {at}");
+        }
     }
 }
 

@@ -20,6 +20,9 @@ struct Document<'r> {
     notes: usize,
     warnings: usize,
     errors: usize,
+    /// Of a run that could go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extent: Option<super::Extent>,
     cases: Vec<Entry<'r>>,
     /// How often labelled captures were hit, where there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,6 +97,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         notes: counts.notes,
         warnings: counts.warnings,
         errors: counts.errors,
+        extent: report.extent,
         cases: report.cases.iter().map(entry).collect(),
         captures: report.scores().map(|scores| Captures {
             overall: Scored::of(&scores.overall),
