@@ -13,7 +13,8 @@ use std::ops::ControlFlow;
 
 use super::event::{Carrier, MessageFacts};
 use super::facts;
-use crate::mcp::{Charset, Endpoint, Message, Scanner};
+use super::values::{Attentive, Ear, Heard};
+use crate::mcp::{Charset, Endpoint, Message, MessageSink, Scanner};
 use crate::signature::{Cursor, HitSet, Matcher};
 use crate::stream::coding::{CodingCounters, Decoder};
 use crate::stream::sse::{SseEvent, SseParser, SseSink};
@@ -59,7 +60,7 @@ crate::counters! {
 /// What a body gave.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// A message with the body signatures that hit before it.
+    /// A message with what hit in the document before its end, and in its values.
     Message(Carrier, Box<MessageFacts>, HitSet),
     /// What hit in a document, whatever came of it; only where that is traced.
     Unconfirmed(HitSet),
@@ -330,6 +331,26 @@ pub(super) struct Document {
     hits: HitSet,
     messages: Vec<MessageFacts>,
     tally: Tally,
+    /// Only where the set asks for values of messages.
+    values: Option<Box<Values>>,
+}
+
+/// What hit in values of messages.
+#[derive(Debug, Default)]
+struct Values {
+    heard: Heard,
+    /// In messages that are kept, by their index.
+    kept: Vec<(usize, HitSet)>,
+    /// In others, with an excerpt of the first.
+    others: Option<(HitSet, String)>,
+}
+
+/// What a scanner is to do.
+#[derive(Clone, Copy, Debug)]
+enum Step<'a> {
+    Feed(&'a [u8]),
+    /// The document ended, complete or not.
+    Finish(bool),
 }
 
 /// How many documents there were.
@@ -366,6 +387,7 @@ impl Document {
             hits,
             messages: Vec::new(),
             tally: Tally::default(),
+            values: matcher.messages().map(|_| Box::default()),
         })
     }
 
@@ -381,6 +403,9 @@ impl Document {
         self.hits.clear();
         self.cursor = matcher.body().start(self.direction, &mut self.hits);
         self.messages.clear();
+        if let Some(values) = &mut self.values {
+            values.clear();
+        }
         let counters = self.scanner.counters();
         self.tally =
             Tally { batches: counters.batches, not_rpc: counters.not_rpc, ..Tally::default() };
@@ -388,9 +413,30 @@ impl Document {
 
     pub(super) fn feed(&mut self, data: &[u8], matcher: &Matcher) {
         matcher.body().feed(&mut self.cursor, data, &mut self.hits);
+        self.scan(Step::Feed(data), matcher);
+    }
+
+    fn scan(&mut self, step: Step<'_>, matcher: &Matcher) {
         let (messages, tally) = (&mut self.messages, &mut self.tally);
-        // What is not JSON gives no message; that is all there is to it.
-        let _ = self.scanner.feed(data, &mut |message: &Message| keep(message, messages, tally));
+        let (Some(values), Some(fields)) = (&mut self.values, matcher.messages()) else {
+            let mut sink = |message: &Message| {
+                keep(message, messages, tally);
+            };
+            return step.run(&mut self.scanner, &mut sink);
+        };
+        let Values { heard, kept, others } = &mut **values;
+        let mut sink = Attentive {
+            ear: Ear { heard, fields, direction: self.direction },
+            on_message: |message: &Message, hits: HitSet| match keep(message, messages, tally) {
+                _ if hits.is_empty() => {}
+                Some(index) => kept.push((index, hits)),
+                None => match others {
+                    Some((others, _)) => others.extend(&hits),
+                    None => *others = Some((hits, facts::excerpt(message))),
+                },
+            },
+        };
+        step.run(&mut self.scanner, &mut sink);
     }
 
     /// Ends the document and hands over its messages, ready for another.
@@ -401,9 +447,7 @@ impl Document {
         bench: &mut Bench<'_>,
         found: &mut dyn FnMut(Found),
     ) {
-        let (messages, tally) = (&mut self.messages, &mut self.tally);
-        let _ =
-            self.scanner.finish(complete, &mut |message: &Message| keep(message, messages, tally));
+        self.scan(Step::Finish(complete), bench.matcher);
         bench.matcher.body().finish(self.cursor, &mut self.hits);
         if bench.traced {
             found(Found::Unconfirmed(self.hits.clone()));
@@ -418,23 +462,56 @@ impl Document {
             self.messages.clear();
         } else {
             bench.counters.messages += self.messages.len() as u64;
-            for message in self.messages.drain(..) {
-                found(Found::Message(carrier, Box::new(message), self.hits.clone()));
+            let values = self.values.as_deref_mut().map(std::mem::take);
+            let Values { kept, others, .. } = values.unwrap_or_default();
+            let mut kept = kept.into_iter().peekable();
+            for (index, message) in self.messages.drain(..).enumerate() {
+                let mut hits = self.hits.clone();
+                if let Some((_, own)) = kept.next_if(|(of, _)| *of == index) {
+                    hits.extend(&own);
+                }
+                found(Found::Message(carrier, Box::new(message), hits));
+            }
+            if let Some((hits, excerpt)) = others {
+                found(Found::Value(hits, excerpt));
             }
         }
         self.reset(bench.matcher);
     }
 }
 
-fn keep(message: &Message, messages: &mut Vec<MessageFacts>, tally: &mut Tally) {
+impl Values {
+    fn clear(&mut self) {
+        self.heard.clear();
+        self.kept.clear();
+        self.others = None;
+    }
+}
+
+impl Step<'_> {
+    fn run(self, scanner: &mut Scanner, sink: &mut impl MessageSink) {
+        // What is not JSON gives no message; that is all there is to it.
+        let _ = match self {
+            Self::Feed(data) => scanner.feed(data, sink),
+            Self::Finish(complete) => scanner.finish(complete, sink),
+        };
+    }
+}
+
+/// Keeps what matters of a message; returns its index if it is kept.
+fn keep(message: &Message, messages: &mut Vec<MessageFacts>, tally: &mut Tally) -> Option<usize> {
     if !message.flags().batched {
         tally.single += 1;
     }
     match facts::of(message) {
         Some(_) if messages.len() >= MAX_MESSAGES => tally.dropped += 1,
-        Some(facts) => messages.push(facts),
+        Some(facts) => {
+            messages.push(facts);
+            return Some(messages.len() - 1);
+        }
         None => {}
     }
+    None
 }
 
 /// An event stream that is read.

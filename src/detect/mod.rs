@@ -15,6 +15,7 @@ mod names;
 mod observer;
 mod redact;
 mod rows;
+mod values;
 mod verdict;
 mod view;
 

@@ -12,9 +12,12 @@ use super::facts;
 use super::identity::identify;
 use super::names::NameWatch;
 use super::observer::Observer;
+use super::values::{Attentive, Ear, Heard};
 use crate::flow::FlowInfo;
 use crate::mcp::{self, Message, MessageSink, RawStream, Session};
-use crate::signature::{HitSet, NameField, RequestFields, SignatureIndex, SignatureIndexSet};
+use crate::signature::{
+    HitSet, MessageFields, NameField, RequestFields, SignatureIndex, SignatureIndexSet,
+};
 use crate::stream::coding::Decoder;
 use crate::stream::dns::{DnsParser, DnsStream};
 use crate::stream::http2::Http2Sink;
@@ -46,6 +49,8 @@ pub(super) struct View {
     /// The exchange whose WebSocket messages are being read.
     websocket: Option<ExchangeId>,
     raw: Option<Box<[RawStream; 2]>>,
+    /// Values of the messages of raw streams, where the set asks for any.
+    raw_values: Option<Box<RawValues>>,
     dns: Option<Box<[DnsStream; 2]>>,
 }
 
@@ -59,6 +64,26 @@ struct Channel {
     /// The messages being read.
     documents: [Option<Box<Document>>; 2],
 }
+
+/// What hit in the messages of a connection without exchanges.
+#[derive(Debug, Default)]
+struct RawValues {
+    heard: [Heard; 2],
+    hits: HitSet,
+    signalled: SignatureIndexSet,
+}
+
+/// A step over a raw stream.
+#[derive(Clone, Copy, Debug)]
+enum RawStep<'a> {
+    Data(&'a [u8]),
+    Gap(u64),
+    End,
+}
+
+/// A message of a raw stream: what matters if it may be MCP, and what hit in it,
+/// with an excerpt.
+type RawMessage = (Option<MessageFacts>, HitSet, String);
 
 /// An exchange that is watched; its buffers are used again.
 #[derive(Debug, Default)]
@@ -608,17 +633,15 @@ impl ConnectionSink for FlowSink<'_> {
     }
 
     fn raw_data(&mut self, direction: Direction, data: &[u8]) {
-        self.raw_step(direction, |stream, sink| {
-            stream.feed(data, sink);
-        });
+        self.raw_step(direction, RawStep::Data(data));
     }
 
     fn raw_gap(&mut self, direction: Direction, len: u64) {
-        self.raw_step(direction, |stream, sink| stream.gap(len, sink));
+        self.raw_step(direction, RawStep::Gap(len));
     }
 
     fn raw_end(&mut self, direction: Direction) {
-        self.raw_step(direction, |stream, sink| stream.finish(true, sink));
+        self.raw_step(direction, RawStep::End);
     }
 
     fn server_port(&self) -> u16 {
@@ -646,13 +669,34 @@ impl ConnectionSink for FlowSink<'_> {
     }
 }
 
-/// The messages that a step over a raw stream gave.
-#[derive(Default)]
-struct Gathered(Vec<MessageFacts>);
+impl RawStep<'_> {
+    fn run(self, stream: &mut RawStream, sink: &mut impl MessageSink) {
+        match self {
+            Self::Data(data) => {
+                stream.feed(data, sink);
+            }
+            Self::Gap(len) => stream.gap(len, sink),
+            Self::End => stream.finish(true, sink),
+        }
+    }
 
-impl MessageSink for Gathered {
-    fn on_message(&mut self, message: &Message) {
-        self.0.extend(facts::of(message));
+    /// Runs the step and listens to the values of messages.
+    fn listen(
+        self,
+        stream: &mut RawStream,
+        (heard, fields): (&mut Heard, &MessageFields),
+        direction: Direction,
+    ) -> Vec<RawMessage> {
+        let mut messages = Vec::new();
+        let mut sink = Attentive {
+            ear: Ear { heard, fields, direction },
+            on_message: |message: &Message, hits: HitSet| {
+                let excerpt = if hits.is_empty() { String::new() } else { facts::excerpt(message) };
+                messages.push((facts::of(message), hits, excerpt));
+            },
+        };
+        self.run(stream, &mut sink);
+        messages
     }
 }
 
@@ -670,18 +714,57 @@ impl FlowSink<'_> {
         self.view.dns = Some(streams);
     }
 
-    fn raw_step(&mut self, direction: Direction, step: impl FnOnce(&mut RawStream, &mut Gathered)) {
-        let raw = self.view.raw.get_or_insert_default();
-        let mut gathered = Gathered::default();
-        step(&mut raw[direction.index()], &mut gathered);
-        for message in gathered.0 {
-            self.report(Observation::Message {
-                exchange: None,
-                direction,
-                carrier: Carrier::Raw,
-                message: Box::new(message),
-                signals: Vec::new(),
-            });
+    fn raw_step(&mut self, direction: Direction, step: RawStep<'_>) {
+        let matcher = Arc::clone(&self.observer.matcher);
+        let stream = &mut self.view.raw.get_or_insert_default()[direction.index()];
+        let messages = match matcher.messages() {
+            None => {
+                let mut messages: Vec<RawMessage> = Vec::new();
+                let mut sink = |message: &Message| {
+                    messages.push((facts::of(message), HitSet::new(), String::new()));
+                };
+                step.run(stream, &mut sink);
+                messages
+            }
+            Some(fields) => {
+                let values = self.view.raw_values.get_or_insert_default();
+                let heard = &mut values.heard[direction.index()];
+                step.listen(stream, (heard, fields), direction)
+            }
+        };
+        for (message, hits, excerpt) in messages {
+            let signals = self.raw_signals(&hits);
+            let what = match message {
+                Some(message) => Observation::Message {
+                    exchange: None,
+                    direction,
+                    carrier: Carrier::Raw,
+                    message: Box::new(message),
+                    signals,
+                },
+                None if signals.is_empty() => continue,
+                None => Observation::Value { exchange: None, value: excerpt, signals },
+            };
+            self.report(what);
         }
+    }
+
+    /// The signatures that follow from what hit in a message without exchange.
+    fn raw_signals(&mut self, new: &HitSet) -> Vec<SignatureIndex> {
+        if new.is_empty() {
+            return Vec::new();
+        }
+        let port = self.flow.server_port();
+        let Some(RawValues { hits, signalled, .. }) = self.view.raw_values.as_deref_mut() else {
+            return Vec::new();
+        };
+        let matcher = &self.observer.matcher;
+        hits.extend(new);
+        matcher.server_port(port, hits);
+        let signals: Vec<_> =
+            matcher.signals(hits).filter(|signal| signalled.insert(*signal)).collect();
+        self.observer.counters.signals += signals.len() as u64;
+        self.observer.note_signals(&signals);
+        signals
     }
 }

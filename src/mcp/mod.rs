@@ -36,6 +36,7 @@ pub mod headers;
 mod json;
 mod jsonrpc;
 mod keys;
+mod listen;
 mod message;
 mod path;
 mod revision;
@@ -52,6 +53,7 @@ pub use jsonrpc::{Malformed, MessageSink, ScanCounters, Scanner};
 pub use keys::{
     EnvelopeKey, ErrorDataKey, ErrorKey, InfoKey, ItemKey, MetaKey, ParamKey, ResultKey,
 };
+pub use listen::{Listener, Scope, Wanted, is_key};
 pub use message::{
     ContentTypes, Flags, Id, Info, Kind, List, ListFacts, Message, Tool, ValueKind, Version,
 };

@@ -18,6 +18,7 @@ use super::lists::HostList;
 use super::matcher::{Expression, FieldMatcher, Matcher, Target};
 use super::model::{Clause, Condition, Pattern, Signature, Values};
 use super::names::{NameFields, NameRule, Scope};
+use super::values::MessageFields;
 use super::{regex, sequences};
 use crate::stream::Direction;
 
@@ -191,6 +192,7 @@ impl Compiler {
         }
         self.matcher.headers.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
         self.matcher.sse_event = self.matcher.fields.get(&Field::SseEvent).cloned();
+        self.matcher.messages = MessageFields::of(&self.matcher.fields).map(Box::new);
         // Fields are built in no particular order.
         notes.sort_by(|a, b| a.message.cmp(&b.message));
         errors.sort_by(|a, b| a.message.cmp(&b.message));

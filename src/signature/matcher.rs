@@ -11,6 +11,7 @@ use super::field::Field;
 use super::hits::{Atom, HitSet, SignatureIndex};
 use super::lists::HostEntry;
 use super::names::{Name, NameField, NameFields, NameIndex};
+use super::values::MessageFields;
 use crate::stream::{Direction, Header};
 
 /// A compiled [`SignatureSet`](super::SignatureSet).
@@ -27,6 +28,7 @@ pub struct Matcher {
     pub(super) ports: Vec<(u16, Atom)>,
     pub(super) fields: HashMap<Field, Arc<FieldMatcher>>,
     pub(super) sse_event: Option<Arc<FieldMatcher>>,
+    pub(super) messages: Option<Box<MessageFields>>,
     /// Lower-case names of header fields looked at, shortest first.
     pub(super) headers: Vec<(Box<[u8]>, FieldMatcher)>,
     pub(super) path: FieldMatcher,
@@ -157,6 +159,11 @@ impl Matcher {
     /// The patterns of `sse.event`, if there are any.
     pub fn sse_event(&self) -> Option<&FieldMatcher> {
         self.sse_event.as_deref()
+    }
+
+    /// The patterns of `jsonrpc.*` and `mcp.*`, if there are any.
+    pub fn messages(&self) -> Option<&MessageFields> {
+        self.messages.as_deref()
     }
 
     /// The signatures that follow from the hits: those whose own pattern hit and

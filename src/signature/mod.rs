@@ -48,6 +48,7 @@ mod regex;
 mod sequences;
 mod set;
 mod shadow;
+mod values;
 
 pub use automaton::Budget;
 pub use diagnostic::{Diagnostic, Location, Report, Severity};
@@ -64,3 +65,4 @@ pub use model::{
 pub use names::NameField;
 pub use parse::LANGUAGE_VERSION;
 pub use set::SignatureSet;
+pub use values::{MessageFields, NamedFields};
