@@ -13,6 +13,7 @@ use std::ops::ControlFlow;
 
 use super::event::{Carrier, MessageFacts};
 use super::facts;
+use super::oauth::OAuthBody;
 use super::values::{Attentive, Ear, Heard};
 use crate::mcp::{Charset, Endpoint, Message, MessageSink, Scanner};
 use crate::signature::{Cursor, HitSet, Matcher};
@@ -77,6 +78,8 @@ pub(super) struct Body {
     state: State,
     /// Only an event stream is of interest.
     events_only: bool,
+    /// Where the set asks for values of OAuth, and the body may have some.
+    oauth: Option<Box<OAuthBody>>,
 }
 
 #[derive(Debug, Default)]
@@ -113,7 +116,7 @@ pub(super) struct Bench<'a> {
 impl Body {
     /// A body with the content codings that `decoder` undoes.
     pub(super) fn new(decoder: Option<Decoder>) -> Self {
-        Self { decoder: decoder.map(Box::new), state: State::Blank, events_only: false }
+        Self { decoder: decoder.map(Box::new), ..Self::default() }
     }
 
     /// The same body, of which JSON is not to be read: what a GET downloads is
@@ -125,7 +128,15 @@ impl Body {
 
     /// A body that is not to be looked at.
     pub(super) fn skipped() -> Self {
-        Self { decoder: None, state: State::Skipped, events_only: false }
+        Self { state: State::Skipped, ..Self::default() }
+    }
+
+    /// The same body, which may be one of OAuth.
+    pub(super) fn with_oauth(mut self, oauth: Option<OAuthBody>) -> Self {
+        if !matches!(self.state, State::Skipped) {
+            self.oauth = oauth.map(Box::new);
+        }
+        self
     }
 
     /// Takes the next bytes.
@@ -135,29 +146,60 @@ impl Body {
         bench: &mut Bench<'_>,
         found: &mut dyn FnMut(Found),
     ) -> Interest {
-        match &mut self.decoder {
-            None => self.state.feed(data, self.events_only, bench, found),
-            Some(decoder) => {
-                let events_only = self.events_only;
-                let state = &mut self.state;
+        match self.decoder.take() {
+            None => {
+                let _ = self.take(data, bench, found);
+            }
+            Some(mut decoder) => {
                 let mut coding = *bench.coding;
-                let result = decoder.decode(data, &mut coding, &mut |piece| {
-                    state.feed(piece, events_only, bench, found);
-                    match state {
-                        State::Skipped => ControlFlow::Break(()),
-                        _ => ControlFlow::Continue(()),
-                    }
-                });
+                let result =
+                    decoder.decode(data, &mut coding, &mut |piece| self.take(piece, bench, found));
                 *bench.coding = coding;
+                self.decoder = Some(decoder);
                 if result.is_err() {
                     bench.counters.undecodable += 1;
-                    self.state.end(false, bench, found);
+                    self.cease(false, bench, found);
                 }
             }
         }
-        match self.state {
-            State::Skipped => Interest::Skip,
-            _ => Interest::Wanted,
+        if self.is_skipped() { Interest::Skip } else { Interest::Wanted }
+    }
+
+    /// Takes the next bytes, decoded.
+    fn take(
+        &mut self,
+        data: &[u8],
+        bench: &mut Bench<'_>,
+        found: &mut dyn FnMut(Found),
+    ) -> ControlFlow<()> {
+        self.state.feed(data, self.events_only, bench, found);
+        if let (Some(oauth), Some(fields)) = (&mut self.oauth, bench.matcher.oauth())
+            && !oauth.feed(data, fields)
+        {
+            self.oauth = None;
+        }
+        if self.is_skipped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn is_skipped(&self) -> bool {
+        matches!(self.state, State::Skipped) && self.oauth.is_none()
+    }
+
+    /// Nothing more of the body will be read.
+    fn cease(&mut self, complete: bool, bench: &mut Bench<'_>, found: &mut dyn FnMut(Found)) {
+        self.state.end(complete, bench, found);
+        self.end_oauth(complete, bench, found);
+    }
+
+    fn end_oauth(&mut self, complete: bool, bench: &Bench<'_>, found: &mut dyn FnMut(Found)) {
+        let Some(mut oauth) = self.oauth.take() else { return };
+        let hits = bench.matcher.oauth().and_then(|fields| oauth.finish(complete, fields));
+        if let Some(hits) = hits {
+            let what = match bench.direction {
+                Direction::ToServer => "OAuth request",
+                Direction::ToClient => "OAuth metadata",
+            };
+            found(Found::Value(hits, what.to_owned()));
         }
     }
 
@@ -165,9 +207,9 @@ impl Body {
     pub(super) fn gap(&mut self, bench: &mut Bench<'_>, found: &mut dyn FnMut(Found)) {
         if let Some(decoder) = &mut self.decoder {
             decoder.gap(bench.coding);
-            self.state.end(false, bench, found);
-            return;
+            return self.cease(false, bench, found);
         }
+        self.end_oauth(false, bench, found);
         match &mut self.state {
             State::Events(events) => events.gap(bench, found),
             _ => self.state.end(false, bench, found),
@@ -195,7 +237,7 @@ impl Body {
             Some(decoder) => decoder.finish(bench.coding),
             None => true,
         };
-        self.state.end(complete && whole, bench, found);
+        self.cease(complete && whole, bench, found);
     }
 }
 

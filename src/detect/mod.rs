@@ -12,6 +12,7 @@ mod facts;
 mod identity;
 mod index;
 mod names;
+mod oauth;
 mod observer;
 mod redact;
 mod rows;

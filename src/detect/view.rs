@@ -11,6 +11,7 @@ use super::event::{
 use super::facts;
 use super::identity::identify;
 use super::names::NameWatch;
+use super::oauth::{self, OAuthBody};
 use super::observer::Observer;
 use super::values::{Attentive, Ear, Heard};
 use crate::flow::FlowInfo;
@@ -101,6 +102,8 @@ pub(super) struct Watched {
     unconfirmed: HitSet,
     signalled: SignatureIndexSet,
     bodies: [Body; 2],
+    /// The request is one for metadata of OAuth, where the set asks for that.
+    well_known: bool,
 }
 
 impl Watched {
@@ -116,6 +119,7 @@ impl Watched {
         self.unconfirmed.clear();
         self.signalled = SignatureIndexSet::default();
         self.bodies = [Body::default(), Body::default()];
+        self.well_known = false;
     }
 
     /// All hits, where they are traced.
@@ -321,6 +325,10 @@ impl FlowSink<'_> {
             headers: head.headers,
         };
         matcher.request(&fields, &mut watched.hits);
+        if let Some(fields) = matcher.oauth() {
+            oauth::query(fields, target.query.unwrap_or_default(), &mut watched.hits);
+            watched.well_known = oauth::is_well_known(path);
+        }
         matcher.server_port(self.flow.server_port(), &mut watched.hits);
     }
 
@@ -338,6 +346,18 @@ impl FlowSink<'_> {
                 Body::skipped()
             }
         }
+    }
+
+    fn oauth_request(&self, headers: &[Header<'_>]) -> Option<OAuthBody> {
+        self.observer.matcher.oauth()?;
+        let is_form = find_header(headers, "content-type").is_some_and(oauth::is_form);
+        Some(OAuthBody::of_request(is_form))
+    }
+
+    /// What is downloaded is read only if it is metadata.
+    fn oauth_response(&self, download: bool, metadata: bool) -> Option<OAuthBody> {
+        self.observer.matcher.oauth()?;
+        (!download || metadata).then(|| OAuthBody::of_response(metadata))
     }
 
     fn request_facts(&self, head: &RequestHead<'_>, target: &Target<'_>) -> RequestFacts {
@@ -403,7 +423,8 @@ impl ExchangeSink for FlowSink<'_> {
         let mut watched = self.open(id);
         let target = Target::parse(head.target);
         self.match_request(&mut watched, head, &target);
-        watched.bodies[Direction::ToServer.index()] = self.decoder(head.headers);
+        watched.bodies[Direction::ToServer.index()] =
+            self.decoder(head.headers).with_oauth(self.oauth_request(head.headers));
         watched.request = Some(Box::new(self.request_facts(head, &target)));
         watched.logged = self.observer.http_log.then(|| Box::new(self.logged_request(head)));
         let telling = watched.request.as_ref().is_some_and(|facts| facts.session.is_some());
@@ -427,8 +448,10 @@ impl ExchangeSink for FlowSink<'_> {
         // A refusal may say why in JSON-RPC, whatever was asked for.
         let download = head.status < 400
             && watched.request.as_ref().is_some_and(|request| request.method != "POST");
+        let body = if download { body.events_only() } else { body };
+        let metadata = watched.well_known && head.status < 300;
         watched.bodies[Direction::ToClient.index()] =
-            if download { body.events_only() } else { body };
+            body.with_oauth(self.oauth_response(download, metadata));
         let facts = response_facts(head);
         let telling = facts.session.is_some();
         watched.response = Some(Box::new(facts));

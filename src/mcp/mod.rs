@@ -37,6 +37,7 @@ mod json;
 mod jsonrpc;
 mod keys;
 mod listen;
+mod members;
 mod message;
 mod path;
 mod revision;
@@ -54,6 +55,7 @@ pub use keys::{
     EnvelopeKey, ErrorDataKey, ErrorKey, InfoKey, ItemKey, MetaKey, ParamKey, ResultKey,
 };
 pub use listen::{Listener, Scope, Wanted, is_key};
+pub use members::{MemberReader, MemberSink};
 pub use message::{
     ContentTypes, Flags, Id, Info, Kind, List, ListFacts, Message, Tool, ValueKind, Version,
 };

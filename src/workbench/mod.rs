@@ -8,6 +8,7 @@
 mod bytes;
 pub mod carrier;
 pub mod check;
+mod documents;
 pub mod evasion;
 pub mod examples;
 mod random;
