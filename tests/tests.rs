@@ -13,4 +13,5 @@ mod property;
 mod quic;
 mod support;
 mod truth;
+mod values;
 mod workers;

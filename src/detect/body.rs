@@ -13,7 +13,9 @@ use std::ops::ControlFlow;
 
 use super::event::{Carrier, MessageFacts};
 use super::facts;
-use crate::mcp::{Charset, Endpoint, Message, Scanner};
+use super::oauth::OAuthBody;
+use super::values::{Attentive, Ear, Heard};
+use crate::mcp::{Charset, Endpoint, Message, MessageSink, Scanner};
 use crate::signature::{Cursor, HitSet, Matcher};
 use crate::stream::coding::{CodingCounters, Decoder};
 use crate::stream::sse::{SseEvent, SseParser, SseSink};
@@ -59,7 +61,7 @@ crate::counters! {
 /// What a body gave.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// A message with the body signatures that hit before it.
+    /// A message with what hit in the document before its end, and in its values.
     Message(Carrier, Box<MessageFacts>, HitSet),
     /// What hit in a document, whatever came of it; only where that is traced.
     Unconfirmed(HitSet),
@@ -76,6 +78,8 @@ pub(super) struct Body {
     state: State,
     /// Only an event stream is of interest.
     events_only: bool,
+    /// Where the set asks for values of OAuth, and the body may have some.
+    oauth: Option<Box<OAuthBody>>,
 }
 
 #[derive(Debug, Default)]
@@ -112,7 +116,7 @@ pub(super) struct Bench<'a> {
 impl Body {
     /// A body with the content codings that `decoder` undoes.
     pub(super) fn new(decoder: Option<Decoder>) -> Self {
-        Self { decoder: decoder.map(Box::new), state: State::Blank, events_only: false }
+        Self { decoder: decoder.map(Box::new), ..Self::default() }
     }
 
     /// The same body, of which JSON is not to be read: what a GET downloads is
@@ -124,7 +128,15 @@ impl Body {
 
     /// A body that is not to be looked at.
     pub(super) fn skipped() -> Self {
-        Self { decoder: None, state: State::Skipped, events_only: false }
+        Self { state: State::Skipped, ..Self::default() }
+    }
+
+    /// The same body, which may be one of OAuth.
+    pub(super) fn with_oauth(mut self, oauth: Option<OAuthBody>) -> Self {
+        if !matches!(self.state, State::Skipped) {
+            self.oauth = oauth.map(Box::new);
+        }
+        self
     }
 
     /// Takes the next bytes.
@@ -134,29 +146,60 @@ impl Body {
         bench: &mut Bench<'_>,
         found: &mut dyn FnMut(Found),
     ) -> Interest {
-        match &mut self.decoder {
-            None => self.state.feed(data, self.events_only, bench, found),
-            Some(decoder) => {
-                let events_only = self.events_only;
-                let state = &mut self.state;
+        match self.decoder.take() {
+            None => {
+                let _ = self.take(data, bench, found);
+            }
+            Some(mut decoder) => {
                 let mut coding = *bench.coding;
-                let result = decoder.decode(data, &mut coding, &mut |piece| {
-                    state.feed(piece, events_only, bench, found);
-                    match state {
-                        State::Skipped => ControlFlow::Break(()),
-                        _ => ControlFlow::Continue(()),
-                    }
-                });
+                let result =
+                    decoder.decode(data, &mut coding, &mut |piece| self.take(piece, bench, found));
                 *bench.coding = coding;
+                self.decoder = Some(decoder);
                 if result.is_err() {
                     bench.counters.undecodable += 1;
-                    self.state.end(false, bench, found);
+                    self.cease(false, bench, found);
                 }
             }
         }
-        match self.state {
-            State::Skipped => Interest::Skip,
-            _ => Interest::Wanted,
+        if self.is_skipped() { Interest::Skip } else { Interest::Wanted }
+    }
+
+    /// Takes the next bytes, decoded.
+    fn take(
+        &mut self,
+        data: &[u8],
+        bench: &mut Bench<'_>,
+        found: &mut dyn FnMut(Found),
+    ) -> ControlFlow<()> {
+        self.state.feed(data, self.events_only, bench, found);
+        if let (Some(oauth), Some(fields)) = (&mut self.oauth, bench.matcher.oauth())
+            && !oauth.feed(data, fields)
+        {
+            self.oauth = None;
+        }
+        if self.is_skipped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn is_skipped(&self) -> bool {
+        matches!(self.state, State::Skipped) && self.oauth.is_none()
+    }
+
+    /// Nothing more of the body will be read.
+    fn cease(&mut self, complete: bool, bench: &mut Bench<'_>, found: &mut dyn FnMut(Found)) {
+        self.state.end(complete, bench, found);
+        self.end_oauth(complete, bench, found);
+    }
+
+    fn end_oauth(&mut self, complete: bool, bench: &Bench<'_>, found: &mut dyn FnMut(Found)) {
+        let Some(mut oauth) = self.oauth.take() else { return };
+        let hits = bench.matcher.oauth().and_then(|fields| oauth.finish(complete, fields));
+        if let Some(hits) = hits {
+            let what = match bench.direction {
+                Direction::ToServer => "OAuth request",
+                Direction::ToClient => "OAuth metadata",
+            };
+            found(Found::Value(hits, what.to_owned()));
         }
     }
 
@@ -164,9 +207,9 @@ impl Body {
     pub(super) fn gap(&mut self, bench: &mut Bench<'_>, found: &mut dyn FnMut(Found)) {
         if let Some(decoder) = &mut self.decoder {
             decoder.gap(bench.coding);
-            self.state.end(false, bench, found);
-            return;
+            return self.cease(false, bench, found);
         }
+        self.end_oauth(false, bench, found);
         match &mut self.state {
             State::Events(events) => events.gap(bench, found),
             _ => self.state.end(false, bench, found),
@@ -194,7 +237,7 @@ impl Body {
             Some(decoder) => decoder.finish(bench.coding),
             None => true,
         };
-        self.state.end(complete && whole, bench, found);
+        self.cease(complete && whole, bench, found);
     }
 }
 
@@ -335,6 +378,26 @@ pub(super) struct Document {
     hits: HitSet,
     messages: Vec<MessageFacts>,
     tally: Tally,
+    /// Only where the set asks for values of messages.
+    values: Option<Box<Values>>,
+}
+
+/// What hit in values of messages.
+#[derive(Debug, Default)]
+struct Values {
+    heard: Heard,
+    /// In messages that are kept, by their index.
+    kept: Vec<(usize, HitSet)>,
+    /// In others, with an excerpt of the first.
+    others: Option<(HitSet, String)>,
+}
+
+/// What a scanner is to do.
+#[derive(Clone, Copy, Debug)]
+enum Step<'a> {
+    Feed(&'a [u8]),
+    /// The document ended, complete or not.
+    Finish(bool),
 }
 
 /// How many documents there were.
@@ -371,6 +434,7 @@ impl Document {
             hits,
             messages: Vec::new(),
             tally: Tally::default(),
+            values: matcher.messages().map(|_| Box::default()),
         })
     }
 
@@ -386,6 +450,9 @@ impl Document {
         self.hits.clear();
         self.cursor = matcher.body().start(self.direction, &mut self.hits);
         self.messages.clear();
+        if let Some(values) = &mut self.values {
+            values.clear();
+        }
         let counters = self.scanner.counters();
         self.tally =
             Tally { batches: counters.batches, not_rpc: counters.not_rpc, ..Tally::default() };
@@ -393,9 +460,30 @@ impl Document {
 
     pub(super) fn feed(&mut self, data: &[u8], matcher: &Matcher) {
         matcher.body().feed(&mut self.cursor, data, &mut self.hits);
+        self.scan(Step::Feed(data), matcher);
+    }
+
+    fn scan(&mut self, step: Step<'_>, matcher: &Matcher) {
         let (messages, tally) = (&mut self.messages, &mut self.tally);
-        // What is not JSON gives no message; that is all there is to it.
-        let _ = self.scanner.feed(data, &mut |message: &Message| keep(message, messages, tally));
+        let (Some(values), Some(fields)) = (&mut self.values, matcher.messages()) else {
+            let mut sink = |message: &Message| {
+                keep(message, messages, tally);
+            };
+            return step.run(&mut self.scanner, &mut sink);
+        };
+        let Values { heard, kept, others } = &mut **values;
+        let mut sink = Attentive {
+            ear: Ear { heard, fields, direction: self.direction },
+            on_message: |message: &Message, hits: HitSet| match keep(message, messages, tally) {
+                _ if hits.is_empty() => {}
+                Some(index) => kept.push((index, hits)),
+                None => match others {
+                    Some((others, _)) => others.extend(&hits),
+                    None => *others = Some((hits, facts::excerpt(message))),
+                },
+            },
+        };
+        step.run(&mut self.scanner, &mut sink);
     }
 
     /// Ends the document and hands over its messages, ready for another.
@@ -406,9 +494,7 @@ impl Document {
         bench: &mut Bench<'_>,
         found: &mut dyn FnMut(Found),
     ) {
-        let (messages, tally) = (&mut self.messages, &mut self.tally);
-        let _ =
-            self.scanner.finish(complete, &mut |message: &Message| keep(message, messages, tally));
+        self.scan(Step::Finish(complete), bench.matcher);
         bench.matcher.body().finish(self.cursor, &mut self.hits);
         if bench.traced {
             found(Found::Unconfirmed(self.hits.clone()));
@@ -423,23 +509,56 @@ impl Document {
             self.messages.clear();
         } else {
             bench.counters.messages += self.messages.len() as u64;
-            for message in self.messages.drain(..) {
-                found(Found::Message(carrier, Box::new(message), self.hits.clone()));
+            let values = self.values.as_deref_mut().map(std::mem::take);
+            let Values { kept, others, .. } = values.unwrap_or_default();
+            let mut kept = kept.into_iter().peekable();
+            for (index, message) in self.messages.drain(..).enumerate() {
+                let mut hits = self.hits.clone();
+                if let Some((_, own)) = kept.next_if(|(of, _)| *of == index) {
+                    hits.extend(&own);
+                }
+                found(Found::Message(carrier, Box::new(message), hits));
+            }
+            if let Some((hits, excerpt)) = others {
+                found(Found::Value(hits, excerpt));
             }
         }
         self.reset(bench.matcher);
     }
 }
 
-fn keep(message: &Message, messages: &mut Vec<MessageFacts>, tally: &mut Tally) {
+impl Values {
+    fn clear(&mut self) {
+        self.heard.clear();
+        self.kept.clear();
+        self.others = None;
+    }
+}
+
+impl Step<'_> {
+    fn run(self, scanner: &mut Scanner, sink: &mut impl MessageSink) {
+        // What is not JSON gives no message; that is all there is to it.
+        let _ = match self {
+            Self::Feed(data) => scanner.feed(data, sink),
+            Self::Finish(complete) => scanner.finish(complete, sink),
+        };
+    }
+}
+
+/// Keeps what matters of a message; returns its index if it is kept.
+fn keep(message: &Message, messages: &mut Vec<MessageFacts>, tally: &mut Tally) -> Option<usize> {
     if !message.flags().batched {
         tally.single += 1;
     }
     match facts::of(message) {
         Some(_) if messages.len() >= MAX_MESSAGES => tally.dropped += 1,
-        Some(facts) => messages.push(facts),
+        Some(facts) => {
+            messages.push(facts);
+            return Some(messages.len() - 1);
+        }
         None => {}
     }
+    None
 }
 
 /// An event stream that is read.

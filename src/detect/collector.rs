@@ -468,7 +468,7 @@ impl Collector {
 
     fn on_message(&mut self, id: u64, at: PacketRef, message: Message, sink: &mut dyn FindingSink) {
         if !self.plausible(id, &message) {
-            return;
+            return self.on_values(id, at, &message, sink);
         }
         match self.conversation_for(id, at, &message) {
             Some(conversation) => {
@@ -481,7 +481,23 @@ impl Collector {
                 }
                 self.attach(id, at, conversation, message, sink);
             }
-            None => self.keep_early(id, Early { at, message }),
+            None => {
+                self.on_values(id, at, &message, sink);
+                self.keep_early(id, Early { at, message });
+            }
+        }
+    }
+
+    /// The signals of a message that belongs to no conversation: they count if
+    /// they need no message to bear them out.
+    fn on_values(&mut self, id: u64, at: PacketRef, message: &Message, sink: &mut dyn FindingSink) {
+        let signatures = self.rows.signatures();
+        let signals = message.signals.iter().copied();
+        let signals: Vec<_> =
+            signals.filter(|signal| !signatures.signature(*signal).nominates()).collect();
+        if !signals.is_empty() {
+            let excerpt = &message.facts.excerpt;
+            self.on_value(id, at, message.exchange, excerpt, &signals, sink);
         }
     }
 

@@ -11,10 +11,14 @@ use super::event::{
 use super::facts;
 use super::identity::identify;
 use super::names::NameWatch;
+use super::oauth::{self, OAuthBody};
 use super::observer::Observer;
+use super::values::{Attentive, Ear, Heard};
 use crate::flow::FlowInfo;
 use crate::mcp::{self, Message, MessageSink, RawStream, Session};
-use crate::signature::{HitSet, NameField, RequestFields, SignatureIndex, SignatureIndexSet};
+use crate::signature::{
+    HitSet, MessageFields, NameField, RequestFields, SignatureIndex, SignatureIndexSet,
+};
 use crate::stream::coding::Decoder;
 use crate::stream::dns::{DnsParser, DnsStream};
 use crate::stream::http2::Http2Sink;
@@ -46,6 +50,8 @@ pub(super) struct View {
     /// The exchange whose WebSocket messages are being read.
     websocket: Option<ExchangeId>,
     raw: Option<Box<[RawStream; 2]>>,
+    /// Values of the messages of raw streams, where the set asks for any.
+    raw_values: Option<Box<RawValues>>,
     dns: Option<Box<[DnsStream; 2]>>,
 }
 
@@ -59,6 +65,26 @@ struct Channel {
     /// The messages being read.
     documents: [Option<Box<Document>>; 2],
 }
+
+/// What hit in the messages of a connection without exchanges.
+#[derive(Debug, Default)]
+struct RawValues {
+    heard: [Heard; 2],
+    hits: HitSet,
+    signalled: SignatureIndexSet,
+}
+
+/// A step over a raw stream.
+#[derive(Clone, Copy, Debug)]
+enum RawStep<'a> {
+    Data(&'a [u8]),
+    Gap(u64),
+    End,
+}
+
+/// A message of a raw stream: what matters if it may be MCP, and what hit in it,
+/// with an excerpt.
+type RawMessage = (Option<MessageFacts>, HitSet, String);
 
 /// An exchange that is watched; its buffers are used again.
 #[derive(Debug, Default)]
@@ -76,6 +102,8 @@ pub(super) struct Watched {
     unconfirmed: HitSet,
     signalled: SignatureIndexSet,
     bodies: [Body; 2],
+    /// The request is one for metadata of OAuth, where the set asks for that.
+    well_known: bool,
 }
 
 impl Watched {
@@ -91,6 +119,7 @@ impl Watched {
         self.unconfirmed.clear();
         self.signalled = SignatureIndexSet::default();
         self.bodies = [Body::default(), Body::default()];
+        self.well_known = false;
     }
 
     /// All hits, where they are traced.
@@ -296,6 +325,10 @@ impl FlowSink<'_> {
             headers: head.headers,
         };
         matcher.request(&fields, &mut watched.hits);
+        if let Some(fields) = matcher.oauth() {
+            oauth::query(fields, target.query.unwrap_or_default(), &mut watched.hits);
+            watched.well_known = oauth::is_well_known(path);
+        }
         matcher.server_port(self.flow.server_port(), &mut watched.hits);
     }
 
@@ -313,6 +346,18 @@ impl FlowSink<'_> {
                 Body::skipped()
             }
         }
+    }
+
+    fn oauth_request(&self, headers: &[Header<'_>]) -> Option<OAuthBody> {
+        self.observer.matcher.oauth()?;
+        let is_form = find_header(headers, "content-type").is_some_and(oauth::is_form);
+        Some(OAuthBody::of_request(is_form))
+    }
+
+    /// What is downloaded is read only if it is metadata.
+    fn oauth_response(&self, download: bool, metadata: bool) -> Option<OAuthBody> {
+        self.observer.matcher.oauth()?;
+        (!download || metadata).then(|| OAuthBody::of_response(metadata))
     }
 
     fn request_facts(&self, head: &RequestHead<'_>, target: &Target<'_>) -> RequestFacts {
@@ -378,7 +423,8 @@ impl ExchangeSink for FlowSink<'_> {
         let mut watched = self.open(id);
         let target = Target::parse(head.target);
         self.match_request(&mut watched, head, &target);
-        watched.bodies[Direction::ToServer.index()] = self.decoder(head.headers);
+        watched.bodies[Direction::ToServer.index()] =
+            self.decoder(head.headers).with_oauth(self.oauth_request(head.headers));
         watched.request = Some(Box::new(self.request_facts(head, &target)));
         watched.logged = self.observer.http_log.then(|| Box::new(self.logged_request(head)));
         let telling = watched.request.as_ref().is_some_and(|facts| facts.session.is_some());
@@ -402,8 +448,10 @@ impl ExchangeSink for FlowSink<'_> {
         // A refusal may say why in JSON-RPC, whatever was asked for.
         let download = head.status < 400
             && watched.request.as_ref().is_some_and(|request| request.method != "POST");
+        let body = if download { body.events_only() } else { body };
+        let metadata = watched.well_known && head.status < 300;
         watched.bodies[Direction::ToClient.index()] =
-            if download { body.events_only() } else { body };
+            body.with_oauth(self.oauth_response(download, metadata));
         let facts = response_facts(head);
         let telling = facts.session.is_some();
         watched.response = Some(Box::new(facts));
@@ -608,17 +656,15 @@ impl ConnectionSink for FlowSink<'_> {
     }
 
     fn raw_data(&mut self, direction: Direction, data: &[u8]) {
-        self.raw_step(direction, |stream, sink| {
-            stream.feed(data, sink);
-        });
+        self.raw_step(direction, RawStep::Data(data));
     }
 
     fn raw_gap(&mut self, direction: Direction, len: u64) {
-        self.raw_step(direction, |stream, sink| stream.gap(len, sink));
+        self.raw_step(direction, RawStep::Gap(len));
     }
 
     fn raw_end(&mut self, direction: Direction) {
-        self.raw_step(direction, |stream, sink| stream.finish(true, sink));
+        self.raw_step(direction, RawStep::End);
     }
 
     fn server_port(&self) -> u16 {
@@ -646,13 +692,34 @@ impl ConnectionSink for FlowSink<'_> {
     }
 }
 
-/// The messages that a step over a raw stream gave.
-#[derive(Default)]
-struct Gathered(Vec<MessageFacts>);
+impl RawStep<'_> {
+    fn run(self, stream: &mut RawStream, sink: &mut impl MessageSink) {
+        match self {
+            Self::Data(data) => {
+                stream.feed(data, sink);
+            }
+            Self::Gap(len) => stream.gap(len, sink),
+            Self::End => stream.finish(true, sink),
+        }
+    }
 
-impl MessageSink for Gathered {
-    fn on_message(&mut self, message: &Message) {
-        self.0.extend(facts::of(message));
+    /// Runs the step and listens to the values of messages.
+    fn listen(
+        self,
+        stream: &mut RawStream,
+        (heard, fields): (&mut Heard, &MessageFields),
+        direction: Direction,
+    ) -> Vec<RawMessage> {
+        let mut messages = Vec::new();
+        let mut sink = Attentive {
+            ear: Ear { heard, fields, direction },
+            on_message: |message: &Message, hits: HitSet| {
+                let excerpt = if hits.is_empty() { String::new() } else { facts::excerpt(message) };
+                messages.push((facts::of(message), hits, excerpt));
+            },
+        };
+        self.run(stream, &mut sink);
+        messages
     }
 }
 
@@ -670,18 +737,57 @@ impl FlowSink<'_> {
         self.view.dns = Some(streams);
     }
 
-    fn raw_step(&mut self, direction: Direction, step: impl FnOnce(&mut RawStream, &mut Gathered)) {
-        let raw = self.view.raw.get_or_insert_default();
-        let mut gathered = Gathered::default();
-        step(&mut raw[direction.index()], &mut gathered);
-        for message in gathered.0 {
-            self.report(Observation::Message {
-                exchange: None,
-                direction,
-                carrier: Carrier::Raw,
-                message: Box::new(message),
-                signals: Vec::new(),
-            });
+    fn raw_step(&mut self, direction: Direction, step: RawStep<'_>) {
+        let matcher = Arc::clone(&self.observer.matcher);
+        let stream = &mut self.view.raw.get_or_insert_default()[direction.index()];
+        let messages = match matcher.messages() {
+            None => {
+                let mut messages: Vec<RawMessage> = Vec::new();
+                let mut sink = |message: &Message| {
+                    messages.push((facts::of(message), HitSet::new(), String::new()));
+                };
+                step.run(stream, &mut sink);
+                messages
+            }
+            Some(fields) => {
+                let values = self.view.raw_values.get_or_insert_default();
+                let heard = &mut values.heard[direction.index()];
+                step.listen(stream, (heard, fields), direction)
+            }
+        };
+        for (message, hits, excerpt) in messages {
+            let signals = self.raw_signals(&hits);
+            let what = match message {
+                Some(message) => Observation::Message {
+                    exchange: None,
+                    direction,
+                    carrier: Carrier::Raw,
+                    message: Box::new(message),
+                    signals,
+                },
+                None if signals.is_empty() => continue,
+                None => Observation::Value { exchange: None, value: excerpt, signals },
+            };
+            self.report(what);
         }
+    }
+
+    /// The signatures that follow from what hit in a message without exchange.
+    fn raw_signals(&mut self, new: &HitSet) -> Vec<SignatureIndex> {
+        if new.is_empty() {
+            return Vec::new();
+        }
+        let port = self.flow.server_port();
+        let Some(RawValues { hits, signalled, .. }) = self.view.raw_values.as_deref_mut() else {
+            return Vec::new();
+        };
+        let matcher = &self.observer.matcher;
+        hits.extend(new);
+        matcher.server_port(port, hits);
+        let signals: Vec<_> =
+            matcher.signals(hits).filter(|signal| signalled.insert(*signal)).collect();
+        self.observer.counters.signals += signals.len() as u64;
+        self.observer.note_signals(&signals);
+        signals
     }
 }

@@ -20,6 +20,7 @@ use super::matcher::{Expression, FieldMatcher, Matcher, Target};
 use super::model::{Clause, Condition, Pattern, Signature, Values};
 use super::names::{NameFields, NameRule, Scope};
 use super::suppress::{Suppressed, Suppression};
+use super::values::{MessageFields, NamedFields};
 use super::{regex, sequences};
 use crate::stream::Direction;
 
@@ -229,6 +230,11 @@ impl Compiler {
         }
         self.matcher.headers.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
         self.matcher.sse_event = self.matcher.fields.get(&Field::SseEvent).cloned();
+        self.matcher.messages = MessageFields::of(&self.matcher.fields).map(Box::new);
+        self.matcher.oauth = NamedFields::of(&self.matcher.fields, |field| match field {
+            Field::OAuth(name) => Some(name),
+            _ => None,
+        });
         // Fields are built in no particular order.
         notes.sort_by(|a, b| a.message.cmp(&b.message));
         errors.sort_by(|a, b| a.message.cmp(&b.message));

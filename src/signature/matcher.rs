@@ -13,6 +13,7 @@ use super::hits::{Atom, HitSet, SignatureIndex};
 use super::lists::HostEntry;
 use super::names::{Name, NameField, NameFields, NameIndex};
 use super::suppress::Suppressed;
+use super::values::{MessageFields, NamedFields};
 use crate::stream::{Direction, Header};
 
 /// A compiled [`SignatureSet`](super::SignatureSet).
@@ -31,6 +32,8 @@ pub struct Matcher {
     pub(super) ports: Vec<(u16, Atom)>,
     pub(super) fields: HashMap<Field, Arc<FieldMatcher>>,
     pub(super) sse_event: Option<Arc<FieldMatcher>>,
+    pub(super) messages: Option<Box<MessageFields>>,
+    pub(super) oauth: NamedFields,
     /// Lower-case names of header fields looked at, shortest first.
     pub(super) headers: Vec<(Box<[u8]>, FieldMatcher)>,
     pub(super) path: FieldMatcher,
@@ -173,6 +176,16 @@ impl Matcher {
     /// The patterns of `sse.event`, if there are any.
     pub fn sse_event(&self) -> Option<&FieldMatcher> {
         self.sse_event.as_deref()
+    }
+
+    /// The patterns of `jsonrpc.*` and `mcp.*`, if there are any.
+    pub fn messages(&self) -> Option<&MessageFields> {
+        self.messages.as_deref()
+    }
+
+    /// The patterns of `oauth.NAME`, if there are any.
+    pub fn oauth(&self) -> Option<&NamedFields> {
+        Some(&self.oauth).filter(|fields| !fields.is_empty())
     }
 
     /// The signatures that follow from the hits: those whose own pattern hit, whose

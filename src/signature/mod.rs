@@ -52,6 +52,7 @@ mod set;
 mod shadow;
 mod suppress;
 mod unreachable;
+mod values;
 
 pub(crate) use self::regex::parse as expression;
 pub use automaton::Budget;
@@ -73,3 +74,4 @@ pub use parse::LANGUAGE_VERSION;
 pub use schema::json_schema;
 pub use set::SignatureSet;
 pub use suppress::{IdPattern, Suppression, SuppressionFailure};
+pub use values::{MessageFields, NamedFields};

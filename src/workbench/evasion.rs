@@ -29,23 +29,24 @@ impl Transform {
     }
 }
 
-const BODY: &[&str] = &["http.body"];
-const CONTENT: &[&str] = &["http.body", "sse.event"];
-const HTTP: &[&str] = &["http.*", "sse.event"];
+const BODY: &[&str] = &["http.body", "jsonrpc.*", "mcp.*"];
+const JSON: &[&str] = &["http.body", "jsonrpc.*", "mcp.*", "oauth.*"];
+const CONTENT: &[&str] = &["http.body", "sse.event", "jsonrpc.*", "mcp.*", "oauth.*"];
+const HTTP: &[&str] = &["http.*", "sse.event", "jsonrpc.*", "mcp.*", "oauth.*"];
 const NAMES: &[&str] = &["tls.sni", "dns.name", "http.host"];
 const PATH: &[&str] = &["http.path"];
 const ALL: &[&str] = &["all"];
 
 /// Every transform.
 pub const TRANSFORMS: &[Transform] = &[
-    of("json-escapes", BODY, |c| json(c, |text| Some(escaped(text)))),
-    of("json-solidus", BODY, |c| json(c, |text| Some(solidus(text)))),
-    of("white-space", BODY, |c| json(c, |text| Some(spaced(text)))),
-    of("member-order", BODY, |c| json(c, reordered)),
+    of("json-escapes", JSON, |c| json(c, |text| Some(escaped(text)))),
+    of("json-solidus", JSON, |c| json(c, |text| Some(solidus(text)))),
+    of("white-space", JSON, |c| json(c, |text| Some(spaced(text)))),
+    of("member-order", JSON, |c| json(c, reordered)),
     of("batch", BODY, |c| {
         json(c, |text| text.trim_start().starts_with('{').then(|| format!("[{text}]")))
     }),
-    of("byte-order-mark", BODY, |c| json(c, |text| Some(format!("\u{feff}{text}")))),
+    of("byte-order-mark", JSON, |c| json(c, |text| Some(format!("\u{feff}{text}")))),
     of("chunks", CONTENT, |c| content(c, |content| Some(Content { chunks: Some(1), ..content }))),
     of("gzip", CONTENT, |c| coded(c, "gzip", gzip)),
     of("deflate", CONTENT, |c| coded(c, "deflate", zlib)),
@@ -100,7 +101,7 @@ pub const TRANSFORMS: &[Transform] = &[
     Transform { cut: Cut::Bytes, ..of("http2-in-one-byte-segments", HTTP, http2) },
     Transform {
         cut: Cut::Bytes,
-        ..of("json-escapes-in-one-byte-segments", BODY, |c| json(c, |text| Some(escaped(text))))
+        ..of("json-escapes-in-one-byte-segments", JSON, |c| json(c, |text| Some(escaped(text))))
     },
 ];
 

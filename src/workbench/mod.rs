@@ -11,6 +11,7 @@ mod bytes;
 pub mod captures;
 pub mod carrier;
 pub mod check;
+mod documents;
 pub mod evasion;
 pub mod examples;
 pub mod fuzz;
