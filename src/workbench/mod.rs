@@ -10,6 +10,7 @@ pub mod carrier;
 pub mod check;
 pub mod evasion;
 pub mod examples;
+pub mod list;
 mod random;
 pub mod report;
 mod wire;
