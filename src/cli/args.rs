@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::findings::Severity;
+use crate::signature::Strength;
+use crate::workbench::list::FieldPattern;
 use crate::workbench::report::Format;
 
 /// Find Model Context Protocol (MCP) traffic, approved or not, on the wire.
@@ -224,6 +228,24 @@ pub(crate) struct ListArgs {
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
+    /// Only signatures that look at this field; * at its end stands for any
+    /// rest. Repeatable
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) field: Vec<FieldPattern>,
+
+    /// Only signatures with this tag; * at its end stands for any rest.
+    /// Repeatable
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Vec<String>,
+
+    /// Only signatures of this strength. Repeatable
+    #[arg(long, value_name = "STRENGTH", value_parser = strength())]
+    pub(crate) strength: Vec<Strength>,
+
+    /// Only signatures of threats of this severity. Repeatable
+    #[arg(long, value_name = "SEVERITY", value_parser = severity())]
+    pub(crate) severity: Vec<Severity>,
+
     /// How to print it
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: ListFormat,
@@ -304,6 +326,16 @@ pub(crate) enum ListFormat {
     Text,
     /// JSON.
     Json,
+}
+
+fn strength() -> impl TypedValueParser<Value = Strength> {
+    PossibleValuesParser::new(Strength::NAMES)
+        .try_map(|name| Strength::parse(&name).ok_or("unknown strength"))
+}
+
+fn severity() -> impl TypedValueParser<Value = Severity> {
+    PossibleValuesParser::new(Severity::NAMES)
+        .try_map(|name| Severity::parse(&name).ok_or("unknown severity"))
 }
 
 /// Reads a size in bytes with an optional binary suffix.

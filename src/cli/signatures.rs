@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::args::{CheckArgs, ListArgs, ListFormat, SignaturesCommand, TestArgs};
 use super::{Exit, bench, complain, print};
 use crate::signature::{Date, SignatureSet, json_schema};
+use crate::workbench::list::Filter;
 use crate::workbench::report::{Format, Report, Verdict};
 use crate::workbench::{captures, check, examples};
 
@@ -48,22 +49,33 @@ struct Listed<'a> {
     title: &'a str,
     fields: Vec<String>,
     pattern: &'static str,
-    strength: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strength: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    severity: Option<&'static str>,
     kind: &'static str,
     tags: Vec<&'a str>,
 }
 
 fn list(args: &ListArgs) -> Exit {
     let Some(set) = load(&args.paths) else { return Exit::Failed };
+    let filter = Filter {
+        fields: args.field.clone(),
+        tags: args.tag.clone(),
+        strengths: args.strength.clone(),
+        severities: args.severity.clone(),
+    };
     let listed: Vec<Listed<'_>> = set
         .signatures()
         .iter()
+        .filter(|signature| filter.keeps(signature))
         .map(|signature| Listed {
             id: &signature.id,
             title: &signature.title,
             fields: signature.clause.fields.iter().map(|field| field.name()).collect(),
             pattern: signature.clause.pattern.key(),
-            strength: signature.strength.as_str(),
+            strength: signature.severity.is_none().then(|| signature.strength.as_str()),
+            severity: signature.severity.map(|severity| severity.as_str()),
             kind: signature.kind.as_str(),
             tags: signature.tags.iter().map(|tag| &**tag).collect(),
         })
@@ -78,7 +90,8 @@ fn list(args: &ListArgs) -> Exit {
             print(|out| {
                 for line in &listed {
                     let fields = line.fields.join(",");
-                    writeln!(out, "{:widest$}  {:7}  {fields}", line.id, line.strength)?;
+                    let worth = line.strength.or(line.severity).unwrap_or_default();
+                    writeln!(out, "{:widest$}  {worth:8}  {fields}", line.id)?;
                 }
                 Ok(())
             })

@@ -755,6 +755,11 @@ impl Collector {
             conversation.reported = confidence;
             self.rows.detection(conversation, at, sink);
         }
+        if self.rows.tells_of(conversation) {
+            for threat in conversation.verdict.take_threats() {
+                self.rows.threat(conversation, at, threat, excerpt, sink);
+            }
+        }
     }
 
     /// The conversation a flow carries; a tentative one if it carries none.

@@ -57,7 +57,12 @@ impl SignatureSet {
             if signature.references.is_empty() {
                 warn("no-reference", "no reference says where the knowledge is from".to_owned());
             }
-            let identity = format!("{}{:?}", signature.clause.identity(), identity_of(signature));
+            let identity = format!(
+                "{}{:?}{}",
+                signature.clause.identity(),
+                identity_of(signature),
+                signature.severity.is_some()
+            );
             if let Some(first) = seen.get(&identity) {
                 warn("duplicate-pattern", format!("asks the same as {}", first.id));
             } else {

@@ -245,6 +245,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
+    use super::super::parse::keys;
     use super::*;
     use crate::signature::AutomatonInfo;
     use crate::signature::Field;
@@ -314,15 +315,31 @@ mod tests {
     fn the_sets_in_the_documentation_are_what_it_says_they_are() {
         let text = include_str!("../../docs/signatures.md");
         let blocks: Vec<_> = text.split("```toml\n").skip(1).collect();
-        assert!(blocks.len() >= 4);
+        assert!(blocks.len() >= 6);
         for block in blocks {
             let block = block.split("```").next().unwrap();
             let set = SignatureSet::parse("docs/signatures.md", block).unwrap();
             let (matcher, notes) = set.compile().unwrap();
             assert_eq!((set.test_examples(&matcher), notes), (vec![], vec![]), "{block}");
+            let all = set.with_shipped();
+            let (matcher, _) = all.compile().unwrap();
+            assert_eq!(all.test_suppressions(&matcher), [], "{block}");
+            let today = Date::parse("2026-01-01").unwrap();
+            assert_eq!(all.lint_suppressions(&matcher, today), [], "{block}");
         }
         for name in Field::NAMES {
             assert!(text.contains(name), "{name} is not described");
+        }
+        for keys in [keys::ROOT, keys::SIGNATURE, keys::CONDITION, keys::SUPPRESSION] {
+            for key in keys::names(keys) {
+                assert!(
+                    text.contains(&format!("`{key}")) || text.contains(&format!("{{ {key} = ")),
+                    "{key}"
+                );
+            }
+        }
+        for (code, _) in super::super::LINTS {
+            assert!(text.contains(&format!("`{code}`")), "{code} is not described");
         }
     }
 

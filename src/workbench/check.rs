@@ -52,6 +52,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<SignatureSet, Problems> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signature::LINTS;
     use crate::workbench::report::Verdict;
 
     fn file(text: &str) -> (tempfile::TempDir, Vec<PathBuf>) {
@@ -97,6 +98,60 @@ mod tests {
                 (suite, "examples.miss 1", None),
             ]
         );
+    }
+
+    #[test]
+    fn every_lint_finds_what_was_planted_for_it() {
+        let signature = |id: &str, lines: &str| {
+            format!(
+                "[[signature]]\nid = '{id}'\ntitle = 't'\nstrength = 'weak'\nreferences = ['r']\n\
+                 examples = {{ match = ['x'], miss = ['y'] }}\n{lines}\n"
+            )
+        };
+        let planted = [
+            ("no-literal", "field = 'http.body'\nregex = '[a-z]+:[0-9]+'"),
+            ("unanchored-path", "field = 'http.path'\nsubstring = 'mcp'"),
+            ("public-suffix", "field = 'tls.sni'\nsuffix = 'co.uk'"),
+            ("matches-empty", "field = 'http.query'\nregex = 'a*'"),
+            ("automaton-size", "field = 'http.header.x'\nregex = '[ab]*a[abc]{20}'"),
+            ("duplicate-pattern", "field = 'http.query'\nsubstring = 'first'"),
+            ("shadowed-pattern", "field = 'http.query'\nsubstring = 'the_second_'"),
+        ];
+        let mut text = String::from("version = 1\n");
+        text += &signature("first", "field = 'http.query'\nsubstring = 'first'");
+        text += &signature("second", "field = 'http.query'\nsubstring = 'second'");
+        for (code, lines) in planted {
+            text += &signature(code, lines);
+        }
+        text += "[[signature]]\nid = 'bare'\ntitle = 't'\nstrength = 'weak'\n\
+                 field = 'http.method'\nexact = 'X'\n";
+        text += "[[suppress]]\nsignature = 'frist'\nreason = 'r'\n\
+                 when = { field = 'http.method', exact = 'GET' }\n";
+        text += "[[suppress]]\nsignature = 'first'\nreason = 'r'\nuntil = 2020-01-01\n\
+                 when = { field = 'http.method', exact = 'GET' }\n";
+        let (_folder, paths) = file(&text);
+        let report = check(&paths, Date::today());
+        let problems: Vec<_> = report.cases().iter().filter_map(Case::problem).collect();
+        let found: std::collections::BTreeSet<&str> =
+            problems.iter().map(|problem| problem.code).collect();
+        let known: std::collections::BTreeSet<&str> = LINTS.iter().map(|(code, _)| *code).collect();
+        assert_eq!(found, known, "{problems:#?}");
+        for (code, _) in planted {
+            let told = problems
+                .iter()
+                .any(|problem| problem.code == code && problem.signature.as_deref() == Some(code));
+            assert!(told, "{code}");
+            // What is meant is not warned of; an automaton is too large all the same.
+            let meant = text
+                .replace(&format!("id = '{code}'"), &format!("id = '{code}'\nallow = ['{code}']"));
+            let (_folder, paths) = file(&meant);
+            let report = check(&paths, Date::today());
+            let told =
+                report.cases().iter().filter_map(Case::problem).any(|problem| {
+                    problem.code == code && problem.signature.as_deref() == Some(code)
+                });
+            assert_eq!(told, code == "automaton-size", "{code}");
+        }
     }
 
     #[test]

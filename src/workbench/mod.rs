@@ -15,6 +15,7 @@ mod documents;
 pub mod evasion;
 pub mod examples;
 pub mod fuzz;
+pub mod list;
 mod random;
 pub mod report;
 mod suppressions;

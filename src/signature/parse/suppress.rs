@@ -102,7 +102,7 @@ impl<'s> File<'s> {
             Some(start) => (start, true),
             None => (text, false),
         };
-        if !is_id(id) && !(below && id.is_empty()) {
+        if !(is_id(id) || below && id.is_empty()) {
             let message = "an id has 1 to 96 of `a`-`z`, `0`-`9`, `.`, `_` and `-`, and here a `*` \
                            at its end stands for any rest";
             self.reader.error("id", value.span(), message);

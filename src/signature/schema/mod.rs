@@ -29,7 +29,7 @@ pub fn json_schema() -> Value {
     definitions.insert("example".into(), json!({ "anyOf": [text(), example_fields("")] }));
     definitions.insert("example_value".into(), json!({ "type": ["string", "integer"] }));
     definitions.insert("example_rest".into(), example_rest());
-    definitions.insert("field".into(), json!({ "anyOf": CLASSES.map(|class| class_ref(class)) }));
+    definitions.insert("field".into(), json!({ "anyOf": CLASSES.map(class_ref) }));
     for class in CLASSES {
         definitions.insert(class_name(class), fields_of(class));
     }

@@ -2,6 +2,7 @@ use std::fs;
 use std::path::Path;
 
 use regex_automata::meta::Regex;
+use regex_automata::util::syntax;
 
 use super::*;
 use crate::signature::builtin;
@@ -90,7 +91,9 @@ fn is_a(kind: &Value, value: &Value) -> bool {
 }
 
 fn matches(form: &str, text: &str) -> bool {
-    Regex::new(form).unwrap().is_match(text)
+    // Forms of ASCII, whatever the text.
+    let bytes = syntax::Config::new().unicode(false).utf8(false);
+    Regex::builder().syntax(bytes).build(form).unwrap().is_match(text)
 }
 
 /// A TOML file as editors hand it to a schema.
