@@ -374,3 +374,114 @@ impl MemberSink for Members<'_> {
         self.values.end(is_string, self.fields);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signature::{Matcher, SignatureSet};
+    use crate::stream::testing::{Cut, Rng};
+    use crate::stream::uri::query_pairs;
+
+    fn matcher() -> Matcher {
+        let signature = |id: &str, pattern: &str| {
+            format!(
+                "[[signature]]\nid = '{id}'\ntitle = 't'\nstrength = 'weak'\n\
+                 fields = ['oauth.resource', 'oauth.scope', 'oauth.redirect_uris']\n{pattern}\n"
+            )
+        };
+        let patterns = [
+            signature("exact", "exact = ['a b', '/mcp', 'é%']"),
+            signature("regex", "regex = '^[a-z].*.$'"),
+            signature("present", "present = true"),
+        ];
+        let text = format!("version = 1\n{}", patterns.concat());
+        SignatureSet::parse("t.toml", &text).unwrap().compile().unwrap().0
+    }
+
+    fn read(matcher: &Matcher, body: &[u8], cut: Cut, is_form: bool) -> HitSet {
+        let fields = matcher.oauth().unwrap();
+        let mut reader = OAuthBody::of_request(is_form);
+        let all = cut.pieces(body).into_iter().all(|piece| reader.feed(piece, fields));
+        let found = if all { reader.finish(true, fields) } else { None };
+        found.unwrap_or_default()
+    }
+
+    /// The same from the pairs of a whole form.
+    fn expected(matcher: &Matcher, form: &[u8]) -> HitSet {
+        let fields = matcher.oauth().unwrap();
+        let (mut hits, mut seen, mut value) = (HitSet::new(), Seen::default(), Vec::new());
+        for (name, encoded) in query_pairs(form) {
+            let name: Vec<u8> = name.bytes().collect();
+            encoded.decode_into(&mut value);
+            seen.note(&name);
+            for (_, field) in fields.iter().filter(|(asked, _)| asked.as_bytes() == name) {
+                field.value(Direction::ToServer, &value, &mut hits);
+            }
+        }
+        if seen.is_request() { hits } else { HitSet::new() }
+    }
+
+    #[test]
+    fn forms_are_read_as_queries_are_in_any_pieces() {
+        let matcher = matcher();
+        let forms = [
+            "grant_type=x&resource=%2Fmcp&scope=a+b",
+            "r%65source=%C3%A9%25&client_id&redirect_uri=",
+            "scope=a%20b%&&=&scope&request_uri=1=2&client_id=%4",
+            "scope=&grant_type",
+        ];
+        let mut rng = Rng::new(7);
+        let mut hitting = 0;
+        for form in forms.iter().cycle().take(2_000) {
+            let mut form = form.as_bytes().to_vec();
+            rng.mutate(&mut form);
+            if matches!(form.first(), None | Some(b'{' | b'[')) {
+                continue;
+            }
+            let expected = expected(&matcher, &form);
+            hitting += usize::from(!expected.is_empty());
+            for cut in Cut::all() {
+                let text = String::from_utf8_lossy(&form);
+                assert_eq!(read(&matcher, &form, cut, true), expected, "{text} {cut:?}");
+            }
+        }
+        assert!(hitting > 300, "{hitting}");
+    }
+
+    #[test]
+    fn documents_are_read_in_any_pieces() {
+        let matcher = matcher();
+        let documents = [
+            r#"{"redirect_uris":["a b",1,{"x":"y"},"\u00e9%"],"scope":"","resource":"x"}"#,
+            r#" {"scope":"\/mcp","issuer":"i","scope":[],"token_endpoint":null,"resource":"ab"} "#,
+        ];
+        let mut rng = Rng::new(9);
+        let mut hitting = 0;
+        for document in documents.iter().cycle().take(2_000) {
+            let mut document = document.as_bytes().to_vec();
+            rng.mutate(&mut document);
+            let whole = read(&matcher, &document, Cut::Whole, false);
+            hitting += usize::from(!whole.is_empty());
+            for cut in Cut::all() {
+                let text = String::from_utf8_lossy(&document);
+                assert_eq!(read(&matcher, &document, cut, false), whole, "{text} {cut:?}");
+            }
+        }
+        assert!(hitting > 100, "{hitting}");
+    }
+
+    #[test]
+    fn metadata_is_at_well_known_paths() {
+        for (path, expected) in [
+            ("/.well-known/oauth-protected-resource", true),
+            ("/.well-known/oauth-authorization-server/mcp", true),
+            ("/tenant/.well-known/openid-configuration", true),
+            ("/.well-known/oauth-protected-resources", false),
+            ("/.well-known/mcp", false),
+            ("/oauth-protected-resource", false),
+            ("/.well-known", false),
+        ] {
+            assert_eq!(is_well_known(path.as_bytes()), expected, "{path}");
+        }
+    }
+}

@@ -325,3 +325,100 @@ impl Listener for Ear<'_> {
         tool.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mcp::Scanner;
+    use crate::signature::{Matcher, SignatureSet};
+    use crate::stream::testing::{Cut, Rng};
+
+    const CALL: &str = r#"{"id":1,"params":{"arguments":{"path":"\/etc/x"},"Name":"no","name":"cat","uri":[],"uri":"é"},"method":"tools\u002fcall","jsonrpc":"2.0"}"#;
+    const TOOLS: &str = r#"[{"jsonrpc":"2.0","id":"a","result":{"tools":[{"name":"add","description":"a\n\"b\"","inputSchema":{"name":"x","description":7}},{"DESCRIPTION":"c","name":"cat"}]}}]"#;
+
+    fn matcher() -> Matcher {
+        let signature = |(field, pattern): &(&str, &str)| {
+            let id = format!("{field}.{}", pattern.len());
+            format!(
+                "[[signature]]\nid = '{id}'\ntitle = 't'\nstrength = 'weak'\n\
+                 field = '{field}'\n{pattern}\n"
+            )
+        };
+        let patterns = [
+            ("jsonrpc.method", "exact = 'tools/call'"),
+            ("jsonrpc.params.name", "exact = 'cat'"),
+            ("jsonrpc.params.uri", "present = true"),
+            ("jsonrpc.params.arguments", "present = true"),
+            ("mcp.tool.name", "exact = ['cat', 'add']"),
+            ("mcp.tool.name", "exact = 'no'"),
+            ("mcp.tool.description", "regex = '^(?s:a.\"b\"|c)$'"),
+            ("mcp.arguments", "json_member = { key = 'path', value = '/etc/x' }"),
+            ("mcp.arguments", "regex = '^\\{.*\\}$'"),
+            ("mcp.result", "json_member = { key = 'name', value = 'add' }"),
+            ("mcp.result", "regex = '^\\{.*\\}\\]\\}$'"),
+        ];
+        let text: String = patterns.iter().map(signature).collect();
+        let set = SignatureSet::parse("t.toml", &format!("version = 1\n{text}")).unwrap();
+        set.compile().unwrap().0
+    }
+
+    /// What hits in the messages of a body, and their methods.
+    fn read(matcher: &Matcher, body: &[u8], cut: Cut, complete: bool) -> Vec<(String, Vec<usize>)> {
+        let mut heard = Heard::default();
+        let mut found = Vec::new();
+        let fields = matcher.messages().unwrap();
+        let mut sink = Attentive {
+            ear: Ear { heard: &mut heard, fields, direction: Direction::ToServer },
+            on_message: |message: &Message, hits: HitSet| {
+                let signals = matcher.signals(&hits).map(|index| index.index()).collect();
+                found.push((message.method().unwrap_or_default().to_owned(), signals));
+            },
+        };
+        let mut scanner = Scanner::new();
+        let pieces = cut.pieces(body);
+        let whole = pieces.into_iter().all(|piece| scanner.feed(piece, &mut sink).is_ok());
+        let _ = whole && scanner.finish(complete, &mut sink).is_ok();
+        found
+    }
+
+    fn hits(body: &str) -> Vec<usize> {
+        let found = read(&matcher(), body.as_bytes(), Cut::Whole, true);
+        found.into_iter().flat_map(|(_, signals)| signals).collect()
+    }
+
+    #[test]
+    fn values_hit_where_they_belong() {
+        assert_eq!(hits(CALL), [0, 1, 2, 4, 7, 8]);
+        assert_eq!(hits(TOOLS), [4, 6, 9, 10]);
+        // A parameter of another protocol that is called so, and a string.
+        let text = CALL.replace(r#"{"path":"\/etc/x"}"#, r#""{\u007d""#);
+        assert_eq!(hits(&text), [0, 1, 2, 3, 4]);
+        // An exact key counts, wherever it stands.
+        assert_eq!(hits(&CALL.replace("Name", "nAme")), [0, 1, 2, 4, 7, 8]);
+        let folded = CALL.replace(r#""name":"cat","#, "");
+        assert_eq!(hits(&folded), [0, 2, 5, 7, 8]);
+    }
+
+    #[test]
+    fn values_are_the_same_in_any_pieces() {
+        let matcher = matcher();
+        let mut rng = Rng::new(5);
+        let mut hitting = 0;
+        for text in [CALL, TOOLS].iter().cycle().take(3_000) {
+            let mut body = text.as_bytes().to_vec();
+            rng.mutate(&mut body);
+            for complete in [true, false] {
+                if !complete {
+                    body.truncate(rng.below(body.len() + 1));
+                }
+                let whole = read(&matcher, &body, Cut::Whole, complete);
+                hitting += usize::from(whole.iter().any(|(_, signals)| !signals.is_empty()));
+                for cut in Cut::all() {
+                    let text = String::from_utf8_lossy(&body);
+                    assert_eq!(read(&matcher, &body, cut, complete), whole, "{text} {cut:?}");
+                }
+            }
+        }
+        assert!(hitting > 500, "{hitting}");
+    }
+}

@@ -744,7 +744,9 @@ impl FlowSink<'_> {
             None => {
                 let mut messages: Vec<RawMessage> = Vec::new();
                 let mut sink = |message: &Message| {
-                    messages.push((facts::of(message), HitSet::new(), String::new()));
+                    if let facts @ Some(_) = facts::of(message) {
+                        messages.push((facts, HitSet::new(), String::new()));
+                    }
                 };
                 step.run(stream, &mut sink);
                 messages

@@ -464,7 +464,9 @@ impl Collector {
         self.hearing = wanted.text;
         match interest {
             Interest::Raw if wanted.text => Interest::Both,
-            Interest::Watch if wanted.json => Interest::Both,
+            Interest::Watch if wanted.json && scope == Scope::Envelope(EnvelopeKey::Result) => {
+                Interest::Both
+            }
             Interest::Skip if wanted.text => Interest::Watch,
             interest => interest,
         }
