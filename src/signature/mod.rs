@@ -49,6 +49,7 @@ mod sequences;
 mod set;
 mod shadow;
 
+pub(crate) use self::regex::parse as expression;
 pub use automaton::Budget;
 pub use diagnostic::{Diagnostic, Location, Report, Severity};
 pub use examples::ExampleFailure;
@@ -63,5 +64,4 @@ pub use model::{
 };
 pub use names::NameField;
 pub use parse::LANGUAGE_VERSION;
-pub(crate) use self::regex::parse as expression;
 pub use set::SignatureSet;

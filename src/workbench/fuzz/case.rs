@@ -10,9 +10,7 @@ use super::growth::Growth;
 use crate::signature::{Field, SignatureIndex};
 use crate::stream::Direction;
 use crate::workbench::bytes;
-use crate::workbench::carrier::{
-    Carried, Content, Cut, Frames, Http, Version, carry_value,
-};
+use crate::workbench::carrier::{Carried, Content, Cut, Frames, Http, Version, carry_value};
 use crate::workbench::evasion::Transform;
 use crate::workbench::random::Random;
 use crate::workbench::wire::{Connection, Side, datagram};
@@ -266,7 +264,11 @@ pub(super) fn respelt(json: &str, random: &mut Random) -> Option<String> {
             '"' => inside = !inside,
             '\\' => {
                 out.push('\\');
-                out.extend(characters.next());
+                let escaped = characters.next();
+                out.extend(escaped);
+                if escaped == Some('u') {
+                    out.extend(characters.by_ref().take(4));
+                }
                 continue;
             }
             '/' if inside && random.chance(2) => out.push('\\'),

@@ -184,8 +184,8 @@ impl Bench<'_> {
     fn automata(&self, facts: &Facts, random: &mut Random) -> Vec<Wrong> {
         let answer = facts.answer(self.engine.matcher(), random);
         let wrong = self.reference.disagreement(facts, &answer);
-        let wrong = wrong
-            .map(|(signature, detail)| Wrong::new(Kind::Automaton, detail).of(signature));
+        let wrong =
+            wrong.map(|(signature, detail)| Wrong::new(Kind::Automaton, detail).of(signature));
         wrong.into_iter().collect()
     }
 
@@ -199,21 +199,21 @@ impl Bench<'_> {
             let answer = facts.answer(self.engine.matcher(), &mut Random::new(case.seed));
             hits.extend(answer.signals);
         }
-        let sure = hits.into_iter().filter(|&index| {
-            self.set.signature(index).strength >= Strength::Strong
-        });
+        let sure = hits
+            .into_iter()
+            .filter(|&index| self.set.signature(index).strength >= Strength::Strong);
         let mut all: Vec<_> = sure
             .map(|index| {
                 let strength = self.set.signature(index).strength.as_str();
-                let detail = format!("hits the look-alike `{name}`, but its strength is `{strength}`");
+                let detail =
+                    format!("hits the look-alike `{name}`, but its strength is `{strength}`");
                 Wrong::new(Kind::LookAlikeHit, detail).of(index)
             })
             .collect();
         let likely = seen.rows.iter().find(|row| row.confidence >= Confidence::Likely);
         all.extend(likely.map(|row| {
             let by = row.signatures.join(", ");
-            let detail =
-                format!("the look-alike `{name}` is {} by {by}", row.confidence.as_str());
+            let detail = format!("the look-alike `{name}` is {} by {by}", row.confidence.as_str());
             Wrong::new(Kind::LookAlikeLikely, detail).about(name)
         }));
         all
@@ -319,9 +319,12 @@ fn differing(whole: &Seen, other: &Seen, set: &SignatureSet) -> String {
         return format!("the signals are {:?}, not {:?}", ids(other), ids(whole));
     }
     let lines = |seen: &Seen| -> Vec<String> {
-        seen.rows.iter().flat_map(|row| {
-            format!("{row:#?}").lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>()
-        }).collect()
+        seen.rows
+            .iter()
+            .flat_map(|row| {
+                format!("{row:#?}").lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+            })
+            .collect()
     };
     let (whole_lines, other_lines) = (lines(whole), lines(other));
     let first = whole_lines.iter().zip(&other_lines).find(|(a, b)| a != b);

@@ -321,7 +321,9 @@ impl<'r> Speaker<'r> {
                 "content": [{ "type": "text", "text": word(random) }],
                 "isError": random.chance(4),
             }),
-            "resources/list" => json!({"resources": [{ "uri": "file:///a", "name": word(random) }]}),
+            "resources/list" => {
+                json!({"resources": [{ "uri": "file:///a", "name": word(random) }]})
+            }
             "resources/read" => json!({"contents": [{ "uri": "file:///a", "text": word(random) }]}),
             "prompts/list" => json!({"prompts": [{ "name": word(random) }]}),
             "prompts/get" => json!({"messages": [
@@ -378,7 +380,8 @@ impl<'r> Speaker<'r> {
         let mut stream = event("endpoint", &path);
         let mut posts = Vec::new();
         for (request, answer) in said {
-            stream += &answer.map(|answer| event("message", &answer.to_string())).unwrap_or_default();
+            stream +=
+                &answer.map(|answer| event("message", &answer.to_string())).unwrap_or_default();
             posts.push(self.post(&path, &request, "", false));
         }
         let headers = [vec![header("Accept", EVENTS)], vec![header("Content-Type", EVENTS)]];

@@ -26,7 +26,8 @@ pub(super) const LOOKALIKES: &[(&str, Make)] = &[
     }),
     ("devtools", |random| {
         let enable = json!({"id": 1, "method": "Runtime.enable", "params": {}});
-        let evaluate = json!({"id": 2, "method": "Runtime.evaluate", "params": {"expression": word(random)}});
+        let evaluate =
+            json!({"id": 2, "method": "Runtime.evaluate", "params": {"expression": word(random)}});
         let event = json!({"method": "Runtime.executionContextCreated", "params": {"context": value(random, 2)}});
         framed(Framing::Line, 9222, &[enable, evaluate], &[event, json!({"id": 1, "result": {}})])
     }),
@@ -38,7 +39,8 @@ pub(super) const LOOKALIKES: &[(&str, Make)] = &[
         post("/", &request, &json!({"jsonrpc": "2.0", "id": 1, "result": "0x01"}))
     }),
     ("ethereum-batch", |random| {
-        let call = |id: u64| json!({"jsonrpc": "2.0", "id": id, "method": "eth_call", "params": []});
+        let call =
+            |id: u64| json!({"jsonrpc": "2.0", "id": id, "method": "eth_call", "params": []});
         let result = |id: u64| json!({"jsonrpc": "2.0", "id": id, "result": "0x"});
         let count = 1 + random.below(4) as u64;
         let (requests, answers): (Vec<_>, Vec<_>) =
@@ -46,7 +48,8 @@ pub(super) const LOOKALIKES: &[(&str, Make)] = &[
         post("/v3/key", &requests.into(), &answers.into())
     }),
     ("bitcoin", |random| {
-        let request = json!({"jsonrpc": "1.0", "id": "curl", "method": "getblock", "params": [word(random)]});
+        let request =
+            json!({"jsonrpc": "1.0", "id": "curl", "method": "getblock", "params": [word(random)]});
         post("/", &request, &json!({"result": value(random, 2), "error": null, "id": "curl"}))
     }),
     ("a2a", |random| {
@@ -72,8 +75,10 @@ pub(super) const LOOKALIKES: &[(&str, Make)] = &[
         framed(Framing::Line, 4096, &[initialize, prompt], &[answer])
     }),
     ("json-rpc", |random| {
-        let method = random.pick(&["subtract", "system.listMethods", "Player.Open", "aria2.addUri"]);
-        let request = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": value(random, 2)});
+        let method =
+            random.pick(&["subtract", "system.listMethods", "Player.Open", "aria2.addUri"]);
+        let request =
+            json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": value(random, 2)});
         post("/jsonrpc", &request, &json!({"jsonrpc": "2.0", "id": 7, "result": value(random, 2)}))
     }),
     ("graphql", |random| {
@@ -123,7 +128,13 @@ pub(super) const LOOKALIKES: &[(&str, Make)] = &[
         let index = json!({"index": { "_index": "logs" }});
         let lines = format!("{index}\n{line}\n{index}\n{line}\n");
         let headers = [vec![header("Content-Type", "application/x-ndjson")], json_header()];
-        vec![exchange("/_bulk", headers, lines, &json!({"errors": false, "items": []}).to_string(), 200)]
+        vec![exchange(
+            "/_bulk",
+            headers,
+            lines,
+            &json!({"errors": false, "items": []}).to_string(),
+            200,
+        )]
     }),
     ("syslog-lines", |random| {
         let record = json!({"host": "a", "log": quoted("tools/call"), "value": value(random, 2)});
@@ -132,21 +143,33 @@ pub(super) const LOOKALIKES: &[(&str, Make)] = &[
     ("page", |random| {
         let page = format!(
             "<!doctype html><title>Model Context Protocol</title><pre>{}</pre><p>{}</p>",
-            quoted("initialize"), word(random)
+            quoted("initialize"),
+            word(random)
         );
         let headers = [
-            vec![header("Accept", "text/html,application/xhtml+xml"), header("User-Agent", "Mozilla/5.0")],
+            vec![
+                header("Accept", "text/html,application/xhtml+xml"),
+                header("User-Agent", "Mozilla/5.0"),
+            ],
             vec![header("Content-Type", "text/html; charset=utf-8")],
         ];
         vec![exchange("/", headers, String::new(), &page, 200)]
     }),
     ("download", |random| {
-        let config = json!({"servers": { "weather": { "command": "npx", "args": [word(random)] } }});
-        vec![exchange("/config.json", [Vec::new(), json_header()], String::new(), &config.to_string(), 200)]
+        let config =
+            json!({"servers": { "weather": { "command": "npx", "args": [word(random)] } }});
+        vec![exchange(
+            "/config.json",
+            [Vec::new(), json_header()],
+            String::new(),
+            &config.to_string(),
+            200,
+        )]
     }),
     ("event-stream", |random| {
         let events = event("update", &json!({"text": quoted("tools/list")}).to_string())
-            + &data(&value(random, 2)) + ": keep-alive\n\n";
+            + &data(&value(random, 2))
+            + ": keep-alive\n\n";
         let headers = [
             vec![header("Accept", "text/event-stream")],
             vec![header("Content-Type", "text/event-stream")],

@@ -90,8 +90,7 @@ fn smaller_items(item: &Item) -> Vec<Item> {
 }
 
 fn smaller_exchanges(http: &Http) -> impl Iterator<Item = Http> + '_ {
-    let headers =
-        without_each(&http.headers).map(|headers| Http { headers, ..http.clone() });
+    let headers = without_each(&http.headers).map(|headers| Http { headers, ..http.clone() });
     let own = [0, 1].into_iter().flat_map(move |side| {
         let own = http.own_headers.get(side).map(Vec::as_slice).unwrap_or_default();
         without_each(own).map(move |headers| {
@@ -102,9 +101,8 @@ fn smaller_exchanges(http: &Http) -> impl Iterator<Item = Http> + '_ {
             http
         })
     });
-    let requests = smaller_contents(&http.request)
-        .into_iter()
-        .map(|request| Http { request, ..http.clone() });
+    let requests =
+        smaller_contents(&http.request).into_iter().map(|request| Http { request, ..http.clone() });
     let responses = smaller_contents(&http.response)
         .into_iter()
         .map(|response| Http { response, ..http.clone() });

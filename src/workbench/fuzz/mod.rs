@@ -33,10 +33,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use self::check::Kind;
 use self::check::{Bench, Wrong};
 use self::generate::Generator;
 use self::oracle::Reference;
-pub use self::check::Kind;
 use super::report::{Case as Checked, Command, Extent, Report};
 use crate::capture::{LinkType, PcapWriter, Precision};
 use crate::detect::FindingOptions;
@@ -214,8 +214,7 @@ impl Outcome {
     pub fn report(&self, set: &SignatureSet, captures: &[Option<PathBuf>]) -> Report {
         let failed = |kind| self.failures.iter().any(|failure| failure.kind == kind);
         let passed = Kind::ALL.into_iter().filter(|&kind| !failed(kind));
-        let mut cases: Vec<_> =
-            passed.map(|kind| Checked::passed("fuzz", kind.code())).collect();
+        let mut cases: Vec<_> = passed.map(|kind| Checked::passed("fuzz", kind.code())).collect();
         let none = std::iter::repeat(&None);
         for (failure, capture) in self.failures.iter().zip(captures.iter().chain(none)) {
             let signature = failure.signature.map(|index| set.signature(index));
@@ -239,10 +238,8 @@ impl Outcome {
         let times = if *count > 1 { format!(", and {} more", count - 1) } else { String::new() };
         let message = format!("{detail} (seed {seed}, case {case}{times})");
         let mut problem = match signature {
-            Some(signature) => {
-                Diagnostic::about(Severity::Error, kind.code(), signature, &message)
-                    .at(signature.clause.location.clone())
-            }
+            Some(signature) => Diagnostic::about(Severity::Error, kind.code(), signature, &message)
+                .at(signature.clause.location.clone()),
             None => Diagnostic::new(Severity::Error, kind.code(), message),
         };
         let again = format!("`mcpwatch signatures fuzz --seed {seed} --case {case}` runs it again");

@@ -43,9 +43,10 @@ enum When {
 
 impl Reference {
     pub(super) fn of(set: &SignatureSet) -> Self {
-        let rules = set.signatures().iter().map(|signature| {
-            (Rule::of(&signature.clause), signature.when.as_ref().map(When::of))
-        });
+        let rules = set
+            .signatures()
+            .iter()
+            .map(|signature| (Rule::of(&signature.clause), signature.when.as_ref().map(When::of)));
         Self { rules: rules.collect() }
     }
 
@@ -152,12 +153,14 @@ impl Rule {
         Some(match pattern {
             Pattern::Exact(values) => tested(values, |value, text| value == text),
             Pattern::Prefix(values) => tested(values, <[u8]>::starts_with),
-            Pattern::Substring(values) => tested(values, |value, text| {
-                places(value, text).next().is_some()
-            }),
+            Pattern::Substring(values) => {
+                tested(values, |value, text| places(value, text).next().is_some())
+            }
             Pattern::Word(values) => tested(values, is_word),
             Pattern::PathPrefix(values) => tested(values, |value, text| {
-                value.strip_prefix(text).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+                value
+                    .strip_prefix(text)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
             }),
             Pattern::PathSuffix(values) => tested(values, |value, text| {
                 let end = value.iter().rposition(|&byte| byte != b'/').map_or(0, |at| at + 1);
@@ -176,8 +179,10 @@ impl Rule {
             .map(|fact| format!("{} `{}`", fact.field.name(), fact.value.escape_ascii()))
             .collect();
         let key = self.clause.pattern.key();
-        format!("the automaton {what} where a plain reading of `{key}` says otherwise: {}",
-            values.join(", "))
+        format!(
+            "the automaton {what} where a plain reading of `{key}` says otherwise: {}",
+            values.join(", ")
+        )
     }
 }
 
@@ -218,10 +223,8 @@ fn any(answers: impl Iterator<Item = Option<bool>>) -> Option<bool> {
 }
 
 fn expressions(values: &Values) -> Vec<Regex> {
-    let syntax = syntax::Config::new()
-        .unicode(false)
-        .utf8(false)
-        .case_insensitive(values.ignore_case);
+    let syntax =
+        syntax::Config::new().unicode(false).utf8(false).case_insensitive(values.ignore_case);
     let config = Regex::config().utf8_empty(false);
     let built = values.alternatives.iter().filter_map(|value| {
         Regex::builder().configure(config.clone()).syntax(syntax).build(&value.text).ok()
@@ -268,8 +271,7 @@ fn labels(name: &[&[u8]], form: &[&[u8]], open: bool) -> bool {
         let most = if open || last { name.len() } else { 1.min(name.len()) };
         return (1..=most).any(|at| name.get(at..).is_some_and(|name| labels(name, rest, false)));
     }
-    name.split_first()
-        .is_some_and(|(label, name)| glob(label, wanted) && labels(name, rest, false))
+    name.split_first().is_some_and(|(label, name)| glob(label, wanted) && labels(name, rest, false))
 }
 
 /// Whether a label has a form, in which `*` is any part of it.
@@ -304,9 +306,9 @@ fn has_member(json: &Strings, member: &JsonMember) -> bool {
     json.members.iter().any(|(key, value)| {
         let JsonText { values, prefix } = &member.key;
         let wanted = |wanted: &JsonText| {
-            value.as_ref().is_some_and(|value| {
-                is_one_of(value, &wanted.values, wanted.prefix, false)
-            })
+            value
+                .as_ref()
+                .is_some_and(|value| is_one_of(value, &wanted.values, wanted.prefix, false))
         };
         is_one_of(key, values, *prefix, member.fold_key) && member.value.as_ref().is_none_or(wanted)
     })

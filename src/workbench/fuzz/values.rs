@@ -149,7 +149,8 @@ fn sample(hir: &Hir, random: &mut Random, out: &mut Vec<u8>) {
 
 /// The text as it is, or with something about it changed.
 fn damaged(mut text: Vec<u8>, random: &mut Random) -> Vec<u8> {
-    const AROUND: &[&str] = &["x", "-", ".", "/", " ", "a.", "\"", "\\", "\n", "é", "0", ":80", "_"];
+    const AROUND: &[&str] =
+        &["x", "-", ".", "/", " ", "a.", "\"", "\\", "\n", "é", "0", ":80", "_"];
     while random.chance(2) {
         let at = random.below(text.len() + 1);
         match random.below(7) {
