@@ -215,6 +215,8 @@ pub(crate) enum SignaturesCommand {
     /// Check that every example in a set is answered as it says, however it is
     /// written on the wire
     Test(TestArgs),
+    /// Run generated traffic and look for what is wrong with a set or the engine
+    Fuzz(FuzzArgs),
     /// Measure how fast a set is, beside another
     Bench(BenchArgs),
     /// Print the JSON Schema of signature files, for editors
@@ -316,6 +318,42 @@ pub(crate) struct CheckArgs {
     /// Fail for notes too, such as a missing reference
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+/// `mcpwatch signatures fuzz`.
+#[derive(Debug, Args)]
+pub(crate) struct FuzzArgs {
+    /// Signature files or folders [default: the shipped set]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Run for so long
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) seconds: u64,
+
+    /// Run so many cases, however long that takes
+    #[arg(long, value_name = "N", conflicts_with = "seconds")]
+    pub(crate) cases: Option<u64>,
+
+    /// Run the one case of this number
+    #[arg(long, value_name = "N", conflicts_with_all = ["seconds", "cases"], requires = "seed")]
+    pub(crate) case: Option<u64>,
+
+    /// What all cases follow from [default: another one each time]
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+
+    /// Threads [default: the number of processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) jobs: Option<u16>,
+
+    /// Where captures of failures go; made if there are any
+    #[arg(long, value_name = "DIR", default_value = "mcpwatch-fuzz")]
+    pub(crate) out: PathBuf,
+
+    /// How to print it
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
 }
 
 /// How a list is printed.

@@ -1,4 +1,4 @@
-//! `signatures check` and `test` as pipelines use them.
+//! `signatures check`, `test` and `fuzz` as pipelines use them.
 
 use std::fs;
 
@@ -120,4 +120,47 @@ fn a_set_is_timed_beside_the_shipped_one() {
     let run: Run = mcpwatch(line).arg("text").output().unwrap().into();
     let run = run.exits(0);
     assert!(run.text().contains("\nwhole engine "), "{}", run.text());
+}
+
+#[test]
+fn fuzzing_finds_a_set_that_hits_other_protocols_and_shows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = HEAD.replace("\"http.host\"", "\"http.body\"").replace("weak", "proof")
+        + "regex = '\"method\"\\s*:\\s*\"initialize\"'\n";
+    fs::write(folder.path().join("wrong.toml"), wrong).unwrap();
+    fs::write(folder.path().join("right.toml"), format!("{HEAD}{RIGHT}")).unwrap();
+    fs::write(folder.path().join("broken.toml"), "version = 2\n").unwrap();
+    let run = |line: &str| -> Run {
+        let line = format!("signatures fuzz --seed 1 --cases 200 {line}");
+        mcpwatch(line.split(' ')).current_dir(folder.path()).output().unwrap().into()
+    };
+    let out = folder.path().join("mcpwatch-fuzz");
+    let right = run("right.toml").exits(0);
+    assert!(right.text().starts_with("200 cases in "), "{}", right.text());
+    run("--format json broken.toml").exits(2);
+    assert!(!out.exists());
+
+    let told = run("--jobs 1 wrong.toml").exits(1);
+    assert!(told.text().contains("error[fuzz-look-alike-hit]: a: hits"), "{}", told.text());
+    assert!(told.text().contains("--> wrong.toml:"), "{}", told.text());
+    let captures = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+    let capture = captures
+        .filter_map(|path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned))
+        .find(|name| name.starts_with("fuzz-look-alike-hit-a-1-"))
+        .unwrap();
+    let scan = ["scan", "--no-builtin-signatures", "--signatures", "wrong.toml", "-o", "-"];
+    let capture = format!("mcpwatch-fuzz/{capture}");
+    let scanned =
+        mcpwatch(scan.into_iter().chain([&*capture])).current_dir(folder.path()).output().unwrap();
+    let scanned = Run::from(scanned);
+    assert!(matches!(scanned.code, Some(0 | 3)), "{}", scanned.stderr);
+
+    let json: Value =
+        serde_json::from_str(run("--jobs 3 --format json wrong.toml").text()).unwrap();
+    assert_eq!((&json["extent"]["seed"], &json["extent"]["cases"]), (&1.into(), &200.into()));
+    let hits = json["cases"].as_array().unwrap();
+    let hit = hits.iter().find(|case| case["code"] == "fuzz-look-alike-hit").unwrap();
+    assert!(told.text().contains(hit["message"].as_str().unwrap()), "{}", told.text());
+
+    run("--case 1 right.toml").exits(2);
 }

@@ -241,7 +241,7 @@ fn named_by(name: &str) -> Named {
     match name {
         "oauth." => Named::Listed(OAUTH_NAMES),
         "http.header." => Named::Anyone("[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}"),
-        name if name.ends_with('.') => Named::Anyone("[\\s\\S]{1,64}"),
+        name if name.ends_with('.') => Named::Anyone("(?:.|\\n){1,64}"),
         _ => Named::Nobody,
     }
 }

@@ -264,7 +264,11 @@ pub(super) fn respelt(json: &str, random: &mut Random) -> Option<String> {
             '"' => inside = !inside,
             '\\' => {
                 out.push('\\');
-                out.extend(characters.next());
+                let escaped = characters.next();
+                out.extend(escaped);
+                if escaped == Some('u') {
+                    out.extend(characters.by_ref().take(4));
+                }
                 continue;
             }
             '/' if inside && random.chance(2) => out.push('\\'),

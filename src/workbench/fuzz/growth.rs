@@ -1,9 +1,9 @@
 //! Growth: a text repeated ever more often in; whether the engine's time grows
 //! with it, or faster, out.
 //!
-//! Nothing counts the engine's work in all of its layers, so a clock must do. The
-//! least of several runs is taken, and between linear and quadratic time there is
-//! room enough for a busy machine.
+//! Nothing counts the engine's work in all of its layers, so a clock must do. One
+//! long text is held against as many bytes in short ones: a busy machine slows both
+//! down. What takes too long must do so in every one of many rounds.
 
 use std::time::{Duration, Instant};
 
@@ -15,11 +15,13 @@ use crate::workbench::wire::{Connection, Side};
 
 /// Bytes of the shortest text.
 const BYTES: usize = 16 << 10;
-/// How much longer the others are.
-const FACTORS: [usize; 3] = [1, 2, 8];
-/// Runs of each; of those that seem to take too long, so many more.
-const RUNS: usize = 2;
-const MORE_RUNS: usize = 12;
+/// How much longer the long one is.
+const FACTOR: usize = 8;
+/// How many times as long a long text may take as the same bytes in short ones: in
+/// linear time as long, in quadratic time eight times.
+const MARGIN: u32 = 4;
+/// Rounds in each of which it must have taken longer.
+const ROUNDS: usize = 12;
 /// Time that is too short to be measured.
 const FLOOR: Duration = Duration::from_millis(5);
 
@@ -98,24 +100,22 @@ impl Growth {
 
     /// How much longer it takes than it should, if it does.
     pub(super) fn excess(&self, engine: &Engine) -> Option<String> {
-        let frames = FACTORS.map(|factor| self.frames(factor));
-        let mut least = [Duration::MAX; FACTORS.len()];
-        for run in 0..RUNS + MORE_RUNS {
-            for (least, frames) in least.iter_mut().zip(&frames) {
-                *least = time(engine, frames).min(*least);
-            }
-            if run + 1 >= RUNS && !grows_faster(least) {
+        let (short, long) = (self.frames(1), self.frames(FACTOR));
+        let mut least = [Duration::MAX; 2];
+        for _ in 0..ROUNDS {
+            let round = [(0..FACTOR).map(|_| time(engine, &short)).sum(), time(engine, &long)];
+            if !is_too_slow(round) {
                 return None;
             }
+            least = [0, 1].map(|at| round.get(at).min(least.get(at)).copied().unwrap_or_default());
         }
-        let bytes = FACTORS.map(|factor| format!("{} KiB", BYTES * factor / 1024));
-        let took = least.map(|time| format!("{time:.1?}"));
+        let [short, long] = least;
         let Self { unit, place, .. } = self;
         Some(format!(
-            "`{}` repeated in {place:?} to {} takes {}",
+            "`{}` repeated in {place:?} takes {long:.1?} in one text of {} KiB, {short:.1?} in \
+             {FACTOR} shorter ones",
             unit.escape_debug(),
-            bytes.join(", "),
-            took.join(", ")
+            BYTES * FACTOR / 1024,
         ))
     }
 
@@ -181,10 +181,9 @@ fn time(engine: &Engine, frames: &Frames) -> Duration {
     start.elapsed()
 }
 
-/// Whether times of texts once, twice and eight times as long grow faster than the
-/// texts: in quadratic time they would be once, four and 64 times as long.
-fn grows_faster([one, two, eight]: [Duration; 3]) -> bool {
-    eight > FLOOR && eight > one * 28 && eight > two * 11
+/// Whether a long text takes far longer than as many bytes in short ones.
+fn is_too_slow([short, long]: [Duration; 2]) -> bool {
+    long > FLOOR && long > short * MARGIN
 }
 
 #[cfg(test)]
@@ -193,16 +192,15 @@ mod tests {
 
     #[test]
     fn only_what_is_far_from_linear_is_too_slow() {
-        let times = |times: [u64; 3]| times.map(Duration::from_micros);
-        for (seen, expected) in [
-            ([1_000, 2_000, 8_000], false),
-            ([1_000, 2_500, 20_000], false),
-            ([10, 40, 640], false),
-            ([1_000, 4_000, 64_000], true),
-            ([300, 900, 12_000], true),
-            ([5_000, 4_000, 64_000], false),
+        for (short, long, expected) in [
+            (8_000, 8_000, false),
+            (8_000, 20_000, false),
+            (80, 640, false),
+            (8_000, 64_000, true),
+            (2_000, 12_000, true),
         ] {
-            assert_eq!(grows_faster(times(seen)), expected, "{seen:?}");
+            let round = [short, long].map(Duration::from_micros);
+            assert_eq!(is_too_slow(round), expected, "{short} {long}");
         }
     }
 }
