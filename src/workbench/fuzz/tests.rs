@@ -146,7 +146,7 @@ fn an_automaton_that_says_something_else_is_caught_and_made_small() {
         let engine = Engine::builder().signatures(set.clone()).build().unwrap();
         let reference = Reference::of(&meant);
         let bench = Bench { set: &set, engine: &engine, reference, clock: false };
-        let bound = Bound::Cases(600);
+        let bound = Bound::Cases(200);
         let outcome = run(&bench, &options(3, bound), &AtomicBool::new(false));
         let wrong: Vec<_> = outcome.failures.iter().map(|failure| failure.kind).collect();
         assert_eq!(wrong, [Kind::Automaton], "{pattern}: {}", told(&outcome, &set));
