@@ -354,10 +354,8 @@ mod tests {
         }
         for keys in [keys::ROOT, keys::SIGNATURE, keys::CONDITION, keys::SUPPRESSION] {
             for key in keys::names(keys) {
-                assert!(
-                    text.contains(&format!("`{key}")) || text.contains(&format!("{{ {key} = ")),
-                    "{key}"
-                );
+                let forms = [format!("`{key}"), format!("`[{key}"), format!("{{ {key} = ")];
+                assert!(forms.iter().any(|form| text.contains(form)), "{key} is not described");
             }
         }
         for (code, _) in super::super::LINTS {
