@@ -354,7 +354,7 @@ mod tests {
         }
         for keys in [keys::ROOT, keys::SIGNATURE, keys::CONDITION, keys::SUPPRESSION] {
             for key in keys::names(keys) {
-                let forms = [format!("`{key}"), format!("`[{key}"), format!("{{ {key} = ")];
+                let forms = ["`", "`[", "`[[", "{ "].map(|before| format!("{before}{key}"));
                 assert!(forms.iter().any(|form| text.contains(form)), "{key} is not described");
             }
         }
