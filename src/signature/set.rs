@@ -332,10 +332,8 @@ mod tests {
         }
         for keys in [keys::ROOT, keys::SIGNATURE, keys::CONDITION, keys::SUPPRESSION] {
             for key in keys::names(keys) {
-                assert!(
-                    text.contains(&format!("`{key}")) || text.contains(&format!("{{ {key} = ")),
-                    "{key}"
-                );
+                let forms = ["`", "`[", "`[[", "{ "].map(|before| format!("{before}{key}"));
+                assert!(forms.iter().any(|form| text.contains(form)), "{key} is not described");
             }
         }
         for (code, _) in super::super::LINTS {

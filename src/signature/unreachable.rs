@@ -264,7 +264,7 @@ impl Bench<'_> {
         };
         (!may_meet).then(|| {
             let (a, b) = (shown(&a.clause.pattern), shown(&b.clause.pattern));
-            format!("no `{}` is {a} and {b}", field.name())
+            format!("no `{}` is both {a} and {b}", field.name())
         })
     }
 

@@ -146,7 +146,8 @@ pub(crate) const JSON_MEMBER: Keys = &[&[
     key(
         "fold_key",
         Shape::Bool,
-        "Compare the key as Go's `encoding/json` does: without regard to case, with U+017F as `s` and U+212A as `k`.",
+        "Compare the key as Go's `encoding/json` does: without regard to case, with U+017F as `s` \
+         and U+212A as `k`.",
     ),
 ]];
 
