@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::capture::live::MAX_SNAP_LENGTH;
 use crate::workbench::report::Format;
 
 /// Find Model Context Protocol (MCP) traffic, approved or not, on the wire.
@@ -20,6 +21,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Replay captures and report the MCP traffic in them
     Scan(Box<ScanArgs>),
+    /// Watch network interfaces and report the MCP traffic on them
+    Sense(Box<SenseArgs>),
+    /// List the network interfaces
+    Interfaces(InterfacesArgs),
     /// Work on signature sets
     #[command(subcommand)]
     Signatures(SignaturesCommand),
@@ -60,6 +65,43 @@ pub(crate) struct ScanArgs {
     /// Bound on memory, e.g. 512M or 2G
     #[arg(long, value_name = "SIZE", default_value = "2G", value_parser = parse_size)]
     pub(crate) memcap: u64,
+}
+
+/// `mcpwatch sense`.
+#[derive(Debug, Args)]
+pub(crate) struct SenseArgs {
+    /// Network interface to watch. Repeatable
+    #[arg(short, long, required = true, value_name = "IFACE")]
+    pub(crate) interface: Vec<String>,
+
+    /// Options shared with `scan`.
+    #[command(flatten)]
+    pub(crate) detection: DetectionArgs,
+
+    /// Capture at most so many bytes of a frame
+    #[arg(long, value_name = "BYTES", default_value_t = MAX_SNAP_LENGTH,
+          value_parser = clap::value_parser!(u32).range(64..=i64::from(MAX_SNAP_LENGTH)))]
+    pub(crate) snap_length: u32,
+
+    /// Memory that the kernel and mcpwatch share for each interface
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = parse_size)]
+    pub(crate) ring: u64,
+
+    /// Look only at frames for this system
+    #[arg(long)]
+    pub(crate) no_promiscuous: bool,
+
+    /// Bound on memory, e.g. 512M or 2G
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_size)]
+    pub(crate) memcap: u64,
+}
+
+/// `mcpwatch interfaces`.
+#[derive(Debug, Args)]
+pub(crate) struct InterfacesArgs {
+    /// How to print it
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: ListFormat,
 }
 
 /// What to look for and where to write it.

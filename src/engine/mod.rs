@@ -36,7 +36,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use self::clock::Clock;
+use self::clock::{Clock, Tick};
 pub use self::coverage::coverage;
 use self::shard::Shard;
 pub use self::statistics::{EngineCounters, Statistics};
@@ -50,6 +50,7 @@ use crate::flow::{FlowHasher, FlowLimits};
 use crate::policy::Policy;
 use crate::signature::{Diagnostic, Matcher, Report, SignatureIndexSet, SignatureSet};
 use crate::stream::tls::{KeyLogReader, KeyStore};
+use crate::time::Timestamp;
 
 /// Bounds of the engine's memory and work.
 #[derive(Clone, Debug, Default)]
@@ -87,6 +88,11 @@ pub trait BlockSource: Send {
     /// Whether a frame is to be looked at.
     fn accepts(&mut self, _frame: &Frame<'_>) -> bool {
         true
+    }
+
+    /// Whether the sink is to be told of all counters after this block.
+    fn wants_statistics(&mut self) -> bool {
+        false
     }
 }
 
@@ -153,6 +159,12 @@ impl Engine {
                 if source.accepts(&frame) {
                     worker.on_frame(&frame, sink);
                 }
+            }
+            if let Some(time) = block.clock() {
+                worker.on_time(time, sink);
+            }
+            if source.wants_statistics() {
+                sink.statistics(&worker.statistics());
             }
             sink.block_end();
         }
@@ -302,14 +314,19 @@ impl Worker {
     pub fn on_frame<S: FindingSink + ?Sized>(&mut self, frame: &Frame<'_>, sink: &mut S) {
         let mut sink = Forward(sink);
         if let Some(tick) = self.clock.on_frame(frame.time) {
-            self.shard.advance(tick);
-            self.collect(&mut sink);
-            self.collector.advance(tick.now, &mut sink);
+            self.advance(tick, &mut sink);
         }
         if let Some(packet) = self.decoder.decode(frame).packet() {
             let key = self.hasher.key(&packet);
             self.shard.on_packet(self.clock.moment(), &key, &packet);
             self.collect(&mut sink);
+        }
+    }
+
+    /// Tells that time has passed though no frame came: what times out does.
+    pub fn on_time<S: FindingSink + ?Sized>(&mut self, time: Timestamp, sink: &mut S) {
+        if let Some(tick) = self.clock.on_time(time) {
+            self.advance(tick, &mut Forward(sink));
         }
     }
 
@@ -320,6 +337,11 @@ impl Worker {
         self.shard.finish();
         self.collect(&mut sink);
         self.collector.finish(&mut sink);
+        self.statistics()
+    }
+
+    /// What was counted so far.
+    pub fn statistics(&self) -> Statistics {
         let mut statistics = Statistics {
             decode: *self.decoder.counters(),
             collector: self.collector.counters(),
@@ -340,6 +362,12 @@ impl Worker {
     /// of an exchange are known at its end.
     pub(crate) fn take_trace(&mut self) -> SignatureIndexSet {
         self.shard.take_trace()
+    }
+
+    fn advance(&mut self, tick: Tick, sink: &mut dyn FindingSink) {
+        self.shard.advance(tick);
+        self.collect(sink);
+        self.collector.advance(tick.now, sink);
     }
 
     fn collect(&mut self, sink: &mut dyn FindingSink) {

@@ -70,6 +70,8 @@ struct Batch {
     block: Arc<Block>,
     items: Vec<Item>,
     copies: Vec<u8>,
+    /// Whether the worker is to tell its counters.
+    counted: bool,
 }
 
 /// What came of a batch.
@@ -77,12 +79,15 @@ struct Batch {
 struct Done {
     events: Vec<Event>,
     block: Option<Arc<Block>>,
+    counters: Option<Box<Statistics>>,
 }
 
 /// A batch as the collector hears of it from the dispatcher.
 #[derive(Debug)]
 struct Announced {
     ticks: Vec<Tick>,
+    /// What the dispatcher counted, where all counters are asked for.
+    counters: Option<Box<Statistics>>,
 }
 
 /// Spreads the blocks of `source` over `workers` threads.
@@ -122,17 +127,26 @@ pub(super) fn run(
             decoder.finish();
             (decoder, dispatch.clock.packets())
         });
-        while let Ok(Announced { ticks }) = announced.recv() {
+        while let Ok(Announced { ticks, mut counters }) = announced.recv() {
             let mut events = Vec::new();
             for outbox in &outboxes {
                 let Ok(done) = outbox.recv() else { break };
                 events.extend(done.events);
-                if let Some(block) = done.block.and_then(Arc::into_inner) {
+                if let (Some(sum), Some(part)) = (&mut counters, &done.counters) {
+                    sum.merge(part);
+                }
+                if let Some(mut block) = done.block.and_then(Arc::into_inner) {
+                    // A ring waits for its memory.
+                    block.release();
                     // A full channel only means that there are blocks enough.
                     let _ = recycle.try_send(block);
                 }
             }
             merge(events, &ticks, &mut collector, sink);
+            if let Some(mut counters) = counters {
+                counters.collector = collector.counters();
+                sink.statistics(&counters);
+            }
             sink.block_end();
         }
         let mut events = Vec::new();
@@ -156,7 +170,7 @@ pub(super) fn run(
 }
 
 fn work(mut shard: Shard, inbox: &Receiver<Batch>, outbox: &Sender<Done>) -> Shard {
-    while let Ok(Batch { block, items, copies }) = inbox.recv() {
+    while let Ok(Batch { block, items, copies, counted }) = inbox.recv() {
         for item in items {
             match item {
                 Item::Tick(tick) => shard.advance(tick),
@@ -168,14 +182,19 @@ fn work(mut shard: Shard, inbox: &Receiver<Batch>, outbox: &Sender<Done>) -> Sha
                 }
             }
         }
-        let done = Done { events: shard.take_events(), block: Some(block) };
+        let counters = counted.then(|| {
+            let mut counters = Box::new(Statistics::default());
+            shard.add_to(&mut counters);
+            counters
+        });
+        let done = Done { events: shard.take_events(), block: Some(block), counters };
         if outbox.send(done).is_err() {
             return shard;
         }
     }
     shard.finish();
     // The collector is gone only if its thread panicked; nothing is left to do.
-    let _ = outbox.send(Done { events: shard.take_events(), block: None });
+    let _ = outbox.send(Done { events: shard.take_events(), block: None, counters: None });
     shard
 }
 
@@ -265,15 +284,26 @@ impl Dispatch {
             };
             items.push(Item::Packet(Parcel::new(self.clock.moment(), key, &packet, payload)));
         }
+        if let Some(tick) = block.clock().and_then(|time| self.clock.on_time(time)) {
+            ticks.push(tick);
+            items.iter_mut().for_each(|items| items.push(Item::Tick(tick)));
+        }
+        let counted = source.wants_statistics();
+        let counters = counted.then(|| {
+            let mut counters = Box::new(Statistics::default());
+            counters.decode = *decoder.counters();
+            counters.engine.frames = self.clock.packets();
+            counters
+        });
         let block = Arc::new(block);
         // Announced before the work is handed out, so that the collector is
         // ready to take results whatever the workers' pace.
-        if self.announce.send(Announced { ticks }).is_err() {
+        if self.announce.send(Announced { ticks, counters }).is_err() {
             return;
         }
         for ((inbox, items), copies) in self.inboxes.iter().zip(items).zip(copies) {
             // A worker is gone only if it panicked, which the join will show.
-            let _ = inbox.send(Batch { block: Arc::clone(&block), items, copies });
+            let _ = inbox.send(Batch { block: Arc::clone(&block), items, copies, counted });
         }
     }
 }

@@ -23,9 +23,11 @@ pub mod sink;
 
 pub(crate) use json::json_line;
 
+use crate::engine::Statistics;
 pub use column::{COLUMNS, Column, ColumnType};
 pub use http::HttpRequest;
 pub use output::Destination;
+
 pub use row::{
     Auth, CaptureColumns, Confidence, FlowColumns, Governance, HttpColumns, IdentityColumns, Kind,
     McpColumns, McpTransport, MessageDirection, MessageKind, MethodCount, Row, Severity,
@@ -41,6 +43,11 @@ pub trait FindingSink {
     /// of all of them ([`EngineBuilder::http_log`](crate::engine::EngineBuilder::http_log)),
     /// when the request's exchange has ended.
     fn http_request(&mut self, _request: &HttpRequest) {}
+
+    /// Takes all counters as they stand, where the source of the frames asked for
+    /// that
+    /// ([`BlockSource::wants_statistics`](crate::engine::BlockSource::wants_statistics)).
+    fn statistics(&mut self, _statistics: &Statistics) {}
 
     /// The findings of a block of frames are through: a good time to show how
     /// far the work has come.
