@@ -1,7 +1,11 @@
 //! `mcpwatch sense` on interfaces that frames really pass over.
 
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -193,6 +197,149 @@ fn an_interface_that_goes_down_is_waited_for() {
         sensor.wait_for("back");
         network.send(&corpus::path("p-py130-20sessions.pcap"));
         assert!(!sensor.end().exits(0).lines().is_empty());
+    });
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = entries.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn files_follow_one_another() {
+    Network::run(|network| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("findings.jsonl");
+        let line = format!("-o {} --rotate 1h,4K --keep 7d", path.display());
+        let old = folder.path().join("findings-20200101T000000Z.jsonl");
+        let month = Duration::from_secs(30 * 24 * 60 * 60);
+        File::create(&old).unwrap().set_modified(SystemTime::now() - month).unwrap();
+        let sensor = network.sense(&format!("-i {WATCHED} {line}"));
+        network.send(&corpus::path("p-py130-20sessions.pcap"));
+        sensor.end().exits(0);
+        assert!(!old.exists());
+        let files = names(folder.path());
+        assert!(files.len() > 1 && files.iter().all(|name| !name.starts_with('.')), "{files:?}");
+        let mut rows: Vec<Value> = Vec::new();
+        for name in files {
+            let text = std::fs::read_to_string(folder.path().join(name)).unwrap();
+            rows.extend(text.lines().map(|line| serde_json::from_str(line).unwrap()));
+        }
+        let scanned = run_on("scan -o -", &corpus::path("p-py130-20sessions.pcap"));
+        assert_eq!(comparable(&rows), comparable(&scanned.lines()));
+    });
+}
+
+#[test]
+fn what_was_written_out_survives_a_kill() {
+    Network::run(|network| {
+        let folder = tempfile::tempdir().unwrap();
+        for extension in ["jsonl", "arrows", "arrow"] {
+            let path = folder.path().join(format!("findings.{extension}"));
+            let line = format!("-o - -o {}", path.display());
+            let mut sensor = network.sense(&format!("-i {WATCHED} {line}"));
+            network.send(&corpus::path("p-py130-20sessions.pcap"));
+            // What is on standard output was written out to files too.
+            sensor.next_line();
+            let before = names(folder.path());
+            sensor.kill();
+            assert_eq!(names(folder.path()), before);
+            let [partial] = &before[..] else { panic!("{before:?}") };
+            assert!(partial.ends_with(".partial"), "{partial}");
+            let readable = folder.path().join(match extension {
+                "jsonl" => "partial.jsonl",
+                _ => "partial.arrows",
+            });
+            std::fs::rename(folder.path().join(partial), &readable).unwrap();
+            let report = mcpwatch(["report"]).arg(&readable).output().unwrap();
+            let text = String::from_utf8(report.stdout).unwrap();
+            assert!(text.contains("confirmed"), "{extension}: {text}");
+            std::fs::remove_file(readable).unwrap();
+        }
+    });
+}
+
+/// Asks a running sensor over HTTP.
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: sensor\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn metrics_tell_how_it_fares() {
+    Network::run(|network| {
+        let options = "--metrics 127.0.0.1:0 -o -";
+        let mut sensor = network.sense_saying(&format!("-i {WATCHED} {options}"), "metrics at");
+        let said = sensor.said().to_owned();
+        let address = said.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+        sensor.wait_for("watching");
+        let sent = network.send(&corpus::path("p-py130-20sessions.pcap"));
+        sensor.next_line();
+        let wanted = format!("mcpwatch_interface_frames_total{{interface=\"{WATCHED}\"}} {sent}");
+        let text = loop {
+            let text = get(&address, "/metrics");
+            let flows = "mcpwatch_flow_tcp_flows_total ";
+            let counted = text.lines().find_map(|line| line.strip_prefix(flows)).unwrap() != "0";
+            if counted && text.contains(&wanted) {
+                break text;
+            }
+            std::thread::yield_now();
+        };
+        for name in [
+            "mcpwatch_findings_total{kind=\"detection\",confidence=\"confirmed\"}",
+            "mcpwatch_interface_lost_total{interface=\"rx0\"} 0",
+            "mcpwatch_interface_up{interface=\"rx0\"} 1",
+            "mcpwatch_ring_blocks{interface=\"rx0\"} 64",
+            "mcpwatch_resident_memory_bytes ",
+            "mcpwatch_processing_lag_seconds_bucket{le=\"+Inf\"}",
+        ] {
+            assert!(text.contains(name), "{name}: {text}");
+        }
+        assert!(get(&address, "/health").ends_with("\r\n\r\nok\n"));
+        ip("link set rx0 down");
+        sensor.wait_for("down");
+        let ill = get(&address, "/health");
+        assert!(ill.starts_with("HTTP/1.1 503") && ill.ends_with("rx0 is down\n"), "{ill}");
+        sensor.end().exits(0);
+    });
+}
+
+#[test]
+fn signatures_and_policy_are_read_anew() {
+    const SIGNATURE: &str = r#"
+        version = 1
+        [[signature]]
+        id = "local.endpoint"
+        title = "The endpoint"
+        field = "http.path"
+        exact = "/mcp"
+        strength = "weak"
+    "#;
+    const POLICY: &str = "version = 1\n[denied]\nnetworks = [\"0.0.0.0/0\", \"::/0\"]\n";
+    Network::run(|network| {
+        let folder = tempfile::tempdir().unwrap();
+        let [signatures, policy] = ["s.toml", "p.toml"].map(|name| folder.path().join(name));
+        std::fs::write(&signatures, "version = 1\n").unwrap();
+        std::fs::write(&policy, "version = 1\n").unwrap();
+        let files = format!("--signatures {} --policy {}", signatures.display(), policy.display());
+        let mut sensor = network.sense(&format!("-i {WATCHED} -o - {files}"));
+        std::fs::write(&signatures, SIGNATURE).unwrap();
+        std::fs::write(&policy, POLICY).unwrap();
+        sensor.signal(Signal::HUP);
+        sensor.wait_for("read anew");
+        std::fs::write(&signatures, "version = 1\n[[signature]]\n").unwrap();
+        sensor.signal(Signal::HUP);
+        sensor.wait_for("the old signatures, keys and policy stay");
+        network.send(&corpus::path("p-py130-20sessions.pcap"));
+        let rows = sensor.end().exits(0).lines();
+        let fired = |row: &&Value| row["signatures"].to_string().contains("local.endpoint");
+        assert!(rows.iter().any(|row| fired(&row)), "{rows:?}");
+        assert!(rows.iter().all(|row| row["governance"] == "denied"), "{rows:?}");
     });
 }
 

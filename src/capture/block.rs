@@ -80,6 +80,11 @@ impl Block {
         &self.secrets
     }
 
+    /// When the last frame was captured.
+    pub fn last_time(&self) -> Option<Timestamp> {
+        self.frames.last().map(|frame| frame.time)
+    }
+
     /// Where a clock runs along with the capture: all frames before this time have
     /// been delivered, in this block or before it.
     pub fn clock(&self) -> Option<Timestamp> {

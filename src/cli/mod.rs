@@ -7,6 +7,7 @@ mod detection;
 mod interfaces;
 mod outputs;
 mod progress;
+mod reload;
 mod report;
 mod scan;
 mod schema;

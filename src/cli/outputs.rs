@@ -57,6 +57,11 @@ impl Outputs {
         self.each(|sink| sink.tick(now));
     }
 
+    /// Findings that could not be written to an output that goes on.
+    pub(super) fn lost(&self) -> u64 {
+        self.sinks.iter().map(|sink| sink.lost()).sum()
+    }
+
     /// What went wrong since the last call.
     pub(super) fn take_trouble(&mut self) -> Vec<String> {
         std::mem::take(&mut self.trouble)
@@ -75,14 +80,14 @@ impl Outputs {
         self.take_trouble()
     }
 
-    /// A sink that fails is given up; the others go on.
+    /// A sink that fails is given up unless it recovers by itself; the others go on.
     fn each(&mut self, mut act: impl FnMut(&mut dyn Sink) -> Result<(), SinkError>) {
         let trouble = &mut self.trouble;
         self.sinks.retain_mut(|sink| match act(sink.as_mut()) {
             Ok(()) => true,
             Err(error) => {
                 note(trouble, &error);
-                false
+                sink.recovers()
             }
         });
     }

@@ -11,6 +11,7 @@ use crate::capture::{Block, Fill, Frame, FrameFilter, Inputs, Replay};
 use crate::engine::{BlockSource, Engine, Limits, coverage};
 use crate::findings::{Confidence, FindingSink, HttpRequest, Row};
 use crate::report::terminal;
+use crate::time::Timestamp;
 
 pub(super) fn run(args: &ScanArgs) -> Exit {
     match Scan::prepare(args) {
@@ -129,7 +130,7 @@ impl FindingSink for Shown {
         self.outputs.http_request(request);
     }
 
-    fn block_end(&mut self) {
+    fn block_end(&mut self, _through: Option<Timestamp>) {
         self.bar.update(self.outputs.findings);
     }
 }

@@ -1,16 +1,22 @@
 //! `mcpwatch sense`: interfaces in, findings out, until it is told to end.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::args::SenseArgs;
+use super::args::{SenseArgs, Turn};
 use super::outputs::Outputs;
+use super::reload::Reload;
 use super::{Exit, complain, detection, print, signals};
 use crate::capture::live::{InterfaceState, InterfaceStatus, LiveCapture, LiveOptions, LiveStatus};
 use crate::capture::{Block, Fill, Frame};
 use crate::engine::{BlockSource, Engine, Limits, Statistics, coverage};
 use crate::findings::batch::BatchPolicy;
-use crate::findings::{Confidence, Destination, FindingSink, HttpRequest, Row, sink};
+use crate::findings::sink::{self, Format, RotatingSink, Rotation, Sink, SinkError};
+use crate::findings::{Confidence, Destination, FindingSink, HttpRequest, Row};
+use crate::metrics::{Metrics, server};
 use crate::report::terminal;
+use crate::time::Timestamp;
 
 /// Longest that a finding waits to be written.
 const MAX_AGE: Duration = Duration::from_millis(250);
@@ -44,7 +50,7 @@ impl<'a> Sense<'a> {
         let arguments = &args.detection;
         let filter = detection::filter(arguments)?;
         let limits = Limits::for_memory(args.memcap, detection::workers(arguments));
-        let engine = detection::engine(arguments, args.interface.clone(), false, limits)?;
+        let engine = detection::engine(arguments, args.interface.clone(), false, limits.clone())?;
         let options = LiveOptions {
             snap_length: args.snap_length,
             ring: args.ring,
@@ -52,16 +58,30 @@ impl<'a> Sense<'a> {
             filter,
             ..LiveOptions::default()
         };
-        let stop = signals::end();
+        // Before anything takes long: a signal that comes early must not end it all.
+        let (stop, asked) = (signals::end(), signals::reload());
         let live =
             LiveCapture::open(&args.interface, options, stop).map_err(|error| error.to_string())?;
-        let outputs = Outputs::open(arguments, None, |path, format| {
-            let policy = BatchPolicy { max_age: MAX_AGE, ..BatchPolicy::default() };
-            sink::open(Destination::from_argument(path), format, policy)
-        })?;
+        let rotation = rotation(args)?;
+        let outputs = Outputs::open(arguments, None, |path, format| open(path, format, rotation))?;
+        let metrics = Arc::new(Metrics::new(live.status()));
+        if let Some(address) = args.metrics {
+            let address = server::start(address, Arc::clone(&metrics))
+                .map_err(|error| format!("--metrics {address}: {error}"))?;
+            if !arguments.quiet {
+                complain(&format!("metrics at http://{address}/metrics"));
+            }
+        }
         let watch = Watch::new(live.status(), arguments.quiet);
-        let source = Interfaces { live };
-        Ok(Self { args, engine, source, watched: Watched { outputs, watch } })
+        let again = arguments.clone();
+        let (interfaces, reloaded) = (args.interface.clone(), Arc::clone(&metrics));
+        let reload = Reload::new(asked, move || {
+            let engine = detection::engine(&again, interfaces.clone(), false, limits.clone());
+            reloaded.reloaded(engine.is_ok());
+            engine
+        });
+        let source = Interfaces { live, reload, counted: None };
+        Ok(Self { args, engine, source, watched: Watched { outputs, watch, metrics } })
     }
 
     fn run(self) -> Exit {
@@ -75,9 +95,10 @@ impl<'a> Sense<'a> {
         let status = source.live.status();
         statistics.capture = status.counters();
         let Watched { mut outputs, .. } = watched;
+        let lost = outputs.lost();
         let trouble = outputs.finish();
         trouble.iter().for_each(|message| complain(message));
-        let mut incomplete = !trouble.is_empty() || statistics.capture.frames_lost > 0;
+        let mut incomplete = !trouble.is_empty() || statistics.capture.frames_lost + lost > 0;
         let text = stats(&statistics, &status.interfaces());
         if let Err(message) = detection::write_stats(arguments, &text) {
             complain(&message);
@@ -96,6 +117,36 @@ impl<'a> Sense<'a> {
             _ if incomplete => Exit::Incomplete,
             _ => Exit::Done,
         }
+    }
+}
+
+/// When files are to be followed by others.
+fn rotation(args: &SenseArgs) -> Result<Option<Rotation>, String> {
+    if args.rotate.is_empty() {
+        return Ok(None);
+    }
+    if args.detection.output.is_empty() || args.detection.output.iter().any(|it| it == "-") {
+        return Err("--rotate needs files: give each --output a name".to_owned());
+    }
+    let mut rotation = Rotation { keep: args.keep, ..Rotation::default() };
+    for turn in &args.rotate {
+        match *turn {
+            Turn::Every(period) => rotation.period = Some(period),
+            Turn::Size(size) => rotation.size = Some(size),
+        }
+    }
+    Ok(Some(rotation))
+}
+
+fn open(
+    path: &Path,
+    format: Format,
+    rotation: Option<Rotation>,
+) -> Result<Box<dyn Sink>, SinkError> {
+    let policy = BatchPolicy { max_age: MAX_AGE, ..BatchPolicy::default() };
+    match rotation {
+        Some(rotation) => Ok(Box::new(RotatingSink::open(path, format, policy, rotation)?)),
+        None => sink::open(Destination::from_argument(path), format, policy),
     }
 }
 
@@ -127,6 +178,9 @@ fn stats(statistics: &Statistics, interfaces: &[InterfaceStatus]) -> String {
 /// The interfaces, as the engine takes them.
 struct Interfaces {
     live: LiveCapture,
+    reload: Reload,
+    /// When all counters were last asked for.
+    counted: Option<Instant>,
 }
 
 impl BlockSource for Interfaces {
@@ -137,16 +191,30 @@ impl BlockSource for Interfaces {
     fn accepts(&mut self, frame: &Frame<'_>) -> bool {
         self.live.accepts(frame)
     }
+
+    fn update(&mut self) -> Option<Engine> {
+        self.reload.poll()
+    }
+
+    fn wants_statistics(&mut self) -> bool {
+        let due = self.counted.is_none_or(|at| at.elapsed() >= LOOK);
+        if due {
+            self.counted = Some(Instant::now());
+        }
+        due
+    }
 }
 
 /// Outputs, and a watch on how the capture fares.
 struct Watched {
     outputs: Outputs,
     watch: Watch,
+    metrics: Arc<Metrics>,
 }
 
 impl FindingSink for Watched {
     fn finding(&mut self, row: Row) {
+        self.metrics.finding(&row);
         self.outputs.finding(row);
     }
 
@@ -154,9 +222,14 @@ impl FindingSink for Watched {
         self.outputs.http_request(request);
     }
 
-    fn block_end(&mut self) {
+    fn statistics(&mut self, statistics: &Statistics) {
+        self.metrics.statistics(statistics);
+    }
+
+    fn block_end(&mut self, through: Option<Timestamp>) {
         let now = Instant::now();
         self.outputs.tick(now);
+        self.metrics.through(through, self.outputs.lost());
         for message in self.outputs.take_trouble() {
             complain(&message);
         }

@@ -17,6 +17,17 @@ pub(super) fn end() -> Arc<AtomicBool> {
     asked
 }
 
+/// A flag that is set when the user asks to read signatures and policy anew.
+pub(super) fn reload() -> Arc<AtomicBool> {
+    let asked = Arc::new(AtomicBool::new(false));
+    #[cfg(unix)]
+    {
+        // Without a handler the signal ends the process.
+        let _ = flag::register(signal_hook::consts::SIGHUP, Arc::clone(&asked));
+    }
+    asked
+}
+
 /// As [`end`], also when the terminal goes away.
 pub(super) fn end_or_hangup() -> Arc<AtomicBool> {
     let asked = end();

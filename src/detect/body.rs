@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use super::event::{Carrier, MessageFacts};
 use super::facts;
 use crate::mcp::{Charset, Endpoint, Message, Scanner};
-use crate::signature::{Cursor, HitSet, Matcher};
+use crate::signature::{Cursor, Generation, HitSet, Matcher};
 use crate::stream::coding::{CodingCounters, Decoder};
 use crate::stream::sse::{SseEvent, SseParser, SseSink};
 use crate::stream::{Direction, Interest};
@@ -322,6 +322,8 @@ impl Head {
 pub(super) struct Document {
     scanner: Scanner,
     direction: Direction,
+    /// Of the matcher that cursor and hits are of.
+    generation: Generation,
     cursor: Cursor,
     hits: HitSet,
     messages: Vec<MessageFacts>,
@@ -358,6 +360,7 @@ impl Document {
         Box::new(Self {
             scanner: Scanner::new(),
             direction,
+            generation: matcher.generation(),
             cursor,
             hits,
             messages: Vec::new(),
@@ -374,15 +377,29 @@ impl Document {
 
     fn reset(&mut self, matcher: &Matcher) {
         self.scanner.reset(Charset::Sniffed);
-        self.hits.clear();
-        self.cursor = matcher.body().start(self.direction, &mut self.hits);
+        self.restart(matcher);
         self.messages.clear();
         let counters = self.scanner.counters();
         self.tally =
             Tally { batches: counters.batches, not_rpc: counters.not_rpc, ..Tally::default() };
     }
 
+    fn restart(&mut self, matcher: &Matcher) {
+        self.generation = matcher.generation();
+        self.hits.clear();
+        self.cursor = matcher.body().start(self.direction, &mut self.hits);
+    }
+
+    /// Where the signatures were replaced in the middle of a document, the new ones
+    /// read what is left of it; the scanner goes on as before.
+    fn keep_up(&mut self, matcher: &Matcher) {
+        if self.generation != matcher.generation() {
+            self.restart(matcher);
+        }
+    }
+
     pub(super) fn feed(&mut self, data: &[u8], matcher: &Matcher) {
+        self.keep_up(matcher);
         matcher.body().feed(&mut self.cursor, data, &mut self.hits);
         let (messages, tally) = (&mut self.messages, &mut self.tally);
         // What is not JSON gives no message; that is all there is to it.
@@ -400,6 +417,7 @@ impl Document {
         let (messages, tally) = (&mut self.messages, &mut self.tally);
         let _ =
             self.scanner.finish(complete, &mut |message: &Message| keep(message, messages, tally));
+        self.keep_up(bench.matcher);
         bench.matcher.body().finish(self.cursor, &mut self.hits);
         if bench.traced {
             found(Found::Unconfirmed(self.hits.clone()));

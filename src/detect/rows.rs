@@ -13,7 +13,7 @@ use crate::findings::{
 };
 use crate::flow::{PacketRef, Protocol};
 use crate::policy::{Policy, Server};
-use crate::signature::SignatureSet;
+use crate::signature::{SignatureIndex, SignatureSet};
 use crate::stream::Direction;
 use crate::stream::uri::Authority;
 
@@ -71,6 +71,18 @@ impl RowWriter {
         signatures: Arc<SignatureSet>,
     ) -> Self {
         Self { options, policy, signatures, written: 0 }
+    }
+
+    /// Goes over to another policy and other signatures; gives the indices that the
+    /// old ones have among them.
+    pub(super) fn renew(
+        &mut self,
+        policy: Policy,
+        signatures: Arc<SignatureSet>,
+    ) -> Vec<Option<SignatureIndex>> {
+        let old = std::mem::replace(&mut self.signatures, signatures);
+        self.policy = policy;
+        old.signatures().iter().map(|signature| self.signatures.find(&signature.id)).collect()
     }
 
     pub(super) fn signatures(&self) -> &SignatureSet {

@@ -78,6 +78,13 @@ impl Verdict {
         self.signatures.iter().copied()
     }
 
+    /// Goes over to another set of signatures, in which the old ones have these
+    /// indices; those that are not in it are no longer named.
+    pub(super) fn renumber(&mut self, indices: &[Option<SignatureIndex>]) {
+        let new = |old: &SignatureIndex| indices.get(old.index()).copied().flatten();
+        self.signatures = self.signatures.iter().filter_map(new).collect();
+    }
+
     /// What proved it.
     pub(super) fn proofs(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.proofs.iter().copied()

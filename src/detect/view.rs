@@ -14,7 +14,9 @@ use super::names::NameWatch;
 use super::observer::Observer;
 use crate::flow::FlowInfo;
 use crate::mcp::{self, Message, MessageSink, RawStream, Session};
-use crate::signature::{HitSet, NameField, RequestFields, SignatureIndex, SignatureIndexSet};
+use crate::signature::{
+    Generation, HitSet, Matcher, NameField, RequestFields, SignatureIndex, SignatureIndexSet,
+};
 use crate::stream::coding::Decoder;
 use crate::stream::dns::{DnsParser, DnsStream};
 use crate::stream::http2::Http2Sink;
@@ -71,6 +73,8 @@ pub(super) struct Watched {
     logged: Option<Box<LoggedRequest>>,
     reported: bool,
     response_reported: bool,
+    /// Of the matcher that the hits are of.
+    generation: Option<Generation>,
     hits: HitSet,
     /// Hits in bodies that no message bore out; only where they are traced.
     unconfirmed: HitSet,
@@ -87,10 +91,23 @@ impl Watched {
         self.logged = None;
         self.reported = false;
         self.response_reported = false;
+        self.forget_hits();
+        self.bodies = [Body::default(), Body::default()];
+    }
+
+    fn forget_hits(&mut self) {
         self.hits.clear();
         self.unconfirmed.clear();
         self.signalled = SignatureIndexSet::default();
-        self.bodies = [Body::default(), Body::default()];
+    }
+
+    /// Hits of signatures that were replaced since mean nothing any more; what
+    /// followed from them was reported.
+    fn keep_up(&mut self, matcher: &Matcher) {
+        if self.generation != Some(matcher.generation()) {
+            self.generation = Some(matcher.generation());
+            self.forget_hits();
+        }
     }
 
     /// All hits, where they are traced.
@@ -126,7 +143,9 @@ impl FlowSink<'_> {
     /// Takes an exchange out of the view, to work on it and the observer.
     fn take(&mut self, id: ExchangeId) -> Option<Box<Watched>> {
         let at = self.view.exchanges.iter().rposition(|watched| watched.id == Some(id))?;
-        Some(self.view.exchanges.swap_remove(at))
+        let mut watched = self.view.exchanges.swap_remove(at);
+        watched.keep_up(&self.observer.matcher);
+        Some(watched)
     }
 
     /// Puts it back, or gives its buffers back.
@@ -144,6 +163,7 @@ impl FlowSink<'_> {
         }
         let mut watched = self.observer.pool.pop().unwrap_or_default();
         watched.id = Some(id);
+        watched.keep_up(&self.observer.matcher);
         watched
     }
 

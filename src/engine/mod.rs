@@ -90,6 +90,13 @@ pub trait BlockSource: Send {
         true
     }
 
+    /// An engine whose signatures, keys and policy are to be used from this block on,
+    /// in place of the ones before. No flow is lost over it: exchanges under way are
+    /// judged by the new signatures from there.
+    fn update(&mut self) -> Option<Engine> {
+        None
+    }
+
     /// Whether the sink is to be told of all counters after this block.
     fn wants_statistics(&mut self) -> bool {
         false
@@ -152,6 +159,9 @@ impl Engine {
         let mut worker = self.worker();
         let mut block = Block::new();
         while source.fill(&mut block) == Fill::Block {
+            if let Some(engine) = source.update() {
+                worker.renew(&engine);
+            }
             for secrets in block.secrets() {
                 worker.on_secrets(secrets);
             }
@@ -166,7 +176,7 @@ impl Engine {
             if source.wants_statistics() {
                 sink.statistics(&worker.statistics());
             }
-            sink.block_end();
+            sink.block_end(block.last_time());
         }
         worker.finish(sink)
     }
@@ -310,6 +320,14 @@ impl Worker {
         }
     }
 
+    /// Uses signatures, keys and policy of another engine from here on.
+    pub fn renew(&mut self, engine: &Engine) {
+        self.keys = Arc::clone(&engine.keys);
+        self.shard.set_keys(Arc::clone(&engine.keys));
+        self.shard.set_matcher(Arc::clone(&engine.matcher));
+        self.collector.renew(engine.policy.clone(), Arc::clone(&engine.signatures));
+    }
+
     /// Takes in the next frame; what it lets know goes to `sink` at once.
     pub fn on_frame<S: FindingSink + ?Sized>(&mut self, frame: &Frame<'_>, sink: &mut S) {
         let mut sink = Forward(sink);
@@ -396,7 +414,7 @@ impl<S: FindingSink + ?Sized> FindingSink for Forward<'_, S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::{Inputs, Replay};
+    use crate::capture::{Inputs, Replay, SourceId};
     use crate::findings::{HttpRequest, Row};
 
     #[derive(Debug, Default, PartialEq)]
@@ -430,6 +448,50 @@ mod tests {
         let workers = NonZeroUsize::new(workers).unwrap();
         engine.build().unwrap().replay(workers, &mut source, &mut seen);
         seen
+    }
+
+    /// Replays a capture, going over to each engine in turn from frame to frame.
+    fn renewed(path: &str, engines: &[Engine]) -> Vec<Row> {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps").join(path);
+        let mut reader = crate::capture::Reader::open(&path, SourceId(0)).unwrap();
+        let mut worker = engines[0].worker();
+        let mut block = Block::new();
+        let mut rows = Vec::new();
+        let mut turn = engines.iter().cycle();
+        while reader.fill(&mut block).unwrap() == Fill::Block {
+            for frame in block.frames() {
+                worker.renew(turn.next().unwrap());
+                worker.on_frame(&frame, &mut rows);
+            }
+        }
+        worker.finish(&mut rows);
+        rows
+    }
+
+    #[test]
+    fn no_conversation_is_lost_when_signatures_are_replaced() {
+        // Other numbers for the same signatures, and some more.
+        let extra = r#"
+            version = 1
+            [[signature]]
+            id = "a.first"
+            title = "First"
+            field = "http.path"
+            exact = "/first"
+            strength = "weak"
+        "#;
+        let mut more = SignatureSet::parse("extra", extra).unwrap();
+        more.merge(SignatureSet::builtin()).unwrap();
+        let plain = Engine::builder().build().unwrap();
+        let other = Engine::builder().signatures(more).build().unwrap();
+        for path in ["p-py130-20sessions.pcap", "p-h2c-hypercorn-full.pcap", "h-one-byte.pcap"] {
+            let whole = renewed(path, std::slice::from_ref(&plain));
+            let swapped = renewed(path, &[plain.clone(), other.clone()]);
+            let seen = |rows: &[Row]| -> Vec<_> {
+                rows.iter().map(|row| (row.kind, row.confidence, row.mcp.methods.clone())).collect()
+            };
+            assert_eq!(seen(&whole), seen(&swapped), "{path}");
+        }
     }
 
     #[test]

@@ -26,7 +26,9 @@ use crate::decode::{Decoder, Outcome, Packet, Transport, TunnelPath};
 use crate::detect::{Collector, Event, Order};
 use crate::findings::FindingSink;
 use crate::flow::{FlowHasher, PacketKey};
+use crate::signature::Matcher;
 use crate::stream::tls::KeyStore;
+use crate::time::Timestamp;
 
 /// Batches that may be under way: enough to keep all busy, few enough to bound
 /// memory.
@@ -47,7 +49,7 @@ struct Parcel {
     at: Moment,
     key: PacketKey,
     number: u64,
-    time: crate::time::Timestamp,
+    time: Timestamp,
     source: crate::capture::SourceId,
     src: std::net::SocketAddr,
     dst: std::net::SocketAddr,
@@ -62,6 +64,7 @@ enum Item {
     Packet(Parcel),
     Tick(Tick),
     Keys(Arc<KeyStore>),
+    Signatures(Arc<Matcher>),
 }
 
 /// The work of one worker for one block.
@@ -86,6 +89,10 @@ struct Done {
 #[derive(Debug)]
 struct Announced {
     ticks: Vec<Tick>,
+    /// When its last frame was captured.
+    through: Option<Timestamp>,
+    /// What takes the place of policy and signatures, from this batch on.
+    update: Option<Engine>,
     /// What the dispatcher counted, where all counters are asked for.
     counters: Option<Box<Statistics>>,
 }
@@ -127,7 +134,10 @@ pub(super) fn run(
             decoder.finish();
             (decoder, dispatch.clock.packets())
         });
-        while let Ok(Announced { ticks, mut counters }) = announced.recv() {
+        while let Ok(Announced { ticks, through, update, mut counters }) = announced.recv() {
+            if let Some(Engine { policy, signatures, .. }) = update {
+                collector.renew(policy, signatures);
+            }
             let mut events = Vec::new();
             for outbox in &outboxes {
                 let Ok(done) = outbox.recv() else { break };
@@ -147,7 +157,7 @@ pub(super) fn run(
                 counters.collector = collector.counters();
                 sink.statistics(&counters);
             }
-            sink.block_end();
+            sink.block_end(through);
         }
         let mut events = Vec::new();
         for outbox in &outboxes {
@@ -175,6 +185,7 @@ fn work(mut shard: Shard, inbox: &Receiver<Batch>, outbox: &Sender<Done>) -> Sha
             match item {
                 Item::Tick(tick) => shard.advance(tick),
                 Item::Keys(keys) => shard.set_keys(keys),
+                Item::Signatures(matcher) => shard.set_matcher(matcher),
                 Item::Packet(parcel) => {
                     if let Some(payload) = parcel.payload.resolve(&block, &copies) {
                         shard.on_packet(parcel.at, &parcel.key, &parcel.packet(payload));
@@ -245,6 +256,14 @@ impl Dispatch {
         let mut items: Vec<Vec<Item>> = (0..shards).map(|_| Vec::with_capacity(room)).collect();
         let mut copies: Vec<Vec<u8>> = vec![Vec::new(); shards];
         let mut ticks = Vec::new();
+        let update = source.update();
+        if let Some(engine) = &update {
+            self.keys = Arc::clone(&engine.keys);
+            for items in &mut items {
+                items.push(Item::Keys(Arc::clone(&engine.keys)));
+                items.push(Item::Signatures(Arc::clone(&engine.matcher)));
+            }
+        }
         for secrets in block.secrets() {
             if let Some(keys) = with_secrets(&self.keys, secrets) {
                 items.iter_mut().for_each(|items| items.push(Item::Keys(Arc::clone(&keys))));
@@ -298,7 +317,11 @@ impl Dispatch {
         let block = Arc::new(block);
         // Announced before the work is handed out, so that the collector is
         // ready to take results whatever the workers' pace.
-        if self.announce.send(Announced { ticks, counters }).is_err() {
+        if self
+            .announce
+            .send(Announced { ticks, through: block.last_time(), update, counters })
+            .is_err()
+        {
             return;
         }
         for ((inbox, items), copies) in self.inboxes.iter().zip(items).zip(copies) {

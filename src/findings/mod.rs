@@ -24,6 +24,7 @@ pub mod sink;
 pub(crate) use json::json_line;
 
 use crate::engine::Statistics;
+use crate::time::Timestamp;
 pub use column::{COLUMNS, Column, ColumnType};
 pub use http::HttpRequest;
 pub use output::Destination;
@@ -49,9 +50,9 @@ pub trait FindingSink {
     /// ([`BlockSource::wants_statistics`](crate::engine::BlockSource::wants_statistics)).
     fn statistics(&mut self, _statistics: &Statistics) {}
 
-    /// The findings of a block of frames are through: a good time to show how
-    /// far the work has come.
-    fn block_end(&mut self) {}
+    /// The findings of a block of frames, the last of them captured at `through`, are
+    /// through: a good time to show how far the work has come.
+    fn block_end(&mut self, _through: Option<Timestamp>) {}
 }
 
 impl FindingSink for Vec<Row> {

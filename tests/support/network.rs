@@ -28,6 +28,7 @@ pub(crate) const WATCHED: &str = "rx0";
 const SET_UP: &str = "
     set -e
     echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6
+    ip link set lo up
     ip link add tx0 type veth peer name rx0
     ip link set tx0 mtu 65535 up
     ip link set rx0 mtu 65535 up
@@ -93,7 +94,15 @@ impl Network {
     /// Starts `mcpwatch sense` with the words of `line`, and waits until it
     /// watches.
     pub(crate) fn sense(&self, line: &str) -> Sensor {
-        Sensor::start(&format!("sense {line}"))
+        self.sense_saying(line, "watching")
+    }
+
+    /// Starts `mcpwatch sense` with the words of `line`, and waits until it says
+    /// something.
+    pub(crate) fn sense_saying(&self, line: &str, words: &str) -> Sensor {
+        let mut sensor = Sensor::start(&format!("sense {line}"));
+        sensor.wait_for(words);
+        sensor
     }
 
     /// Sends all frames of a capture; how many there are.
@@ -168,9 +177,18 @@ impl Sensor {
             .unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut sensor = Self { child, stdout, stderr, said: String::new() };
-        sensor.wait_for("watching");
-        sensor
+        Self { child, stdout, stderr, said: String::new() }
+    }
+
+    /// What it said on standard error so far.
+    pub(crate) fn said(&self) -> &str {
+        &self.said
+    }
+
+    /// Ends it at once, as a lack of memory would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Waits until it says something with these words on standard error.
