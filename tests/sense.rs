@@ -238,7 +238,7 @@ fn what_was_written_out_survives_a_kill() {
         let folder = tempfile::tempdir().unwrap();
         for extension in ["jsonl", "arrows", "arrow"] {
             let path = folder.path().join(format!("findings.{extension}"));
-            let line = format!("-o - -o {}", path.display());
+            let line = format!("-o {} -o -", path.display());
             let mut sensor = network.sense(&format!("-i {WATCHED} {line}"));
             network.send(&corpus::path("p-py130-20sessions.pcap"));
             // What is on standard output was written out to files too.

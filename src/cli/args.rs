@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::capture::live::MAX_SNAP_LENGTH;
+use crate::capture::live::{MAX_SNAP_LENGTH, MIN_RING};
 use crate::workbench::report::Format;
 
 /// Find Model Context Protocol (MCP) traffic, approved or not, on the wire.
@@ -86,7 +86,7 @@ pub(crate) struct SenseArgs {
     pub(crate) snap_length: u32,
 
     /// Memory that the kernel and mcpwatch share for each interface
-    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = parse_ring)]
     pub(crate) ring: u64,
 
     /// Look only at frames for this system
@@ -332,6 +332,14 @@ fn parse_size(text: &str) -> Result<u64, String> {
     };
     let number: u64 = digits.parse().map_err(|_| format!("`{text}` is not a size"))?;
     number.checked_mul(1 << shift).ok_or_else(|| format!("`{text}` is too large"))
+}
+
+/// Reads the size of a ring.
+fn parse_ring(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        size if size < MIN_RING => Err(format!("a ring needs {}M at least", MIN_RING >> 20)),
+        size => Ok(size),
+    }
 }
 
 /// Reads a time with its unit: s, m, h, d or w.

@@ -88,6 +88,8 @@ impl<'a> Sense<'a> {
         let Self { args, engine, mut source, mut watched } = self;
         let arguments = &args.detection;
         if !arguments.quiet {
+            let interfaces = source.live.status().interfaces();
+            interfaces.iter().filter_map(offloads).for_each(|note| complain(&note));
             complain(&format!("watching {}", args.interface.join(", ")));
         }
         let workers = detection::workers(arguments);
@@ -148,6 +150,18 @@ fn open(
         Some(rotation) => Ok(Box::new(RotatingSink::open(path, format, policy, rotation)?)),
         None => sink::open(Destination::from_argument(path), format, policy),
     }
+}
+
+/// A note on offloads of an interface, if any are on.
+fn offloads(status: &InterfaceStatus) -> Option<String> {
+    let InterfaceStatus { name, offloads, .. } = status;
+    let off = offloads.iter().map(|it| format!("{it} off")).collect::<Vec<_>>().join(" ");
+    (!offloads.is_empty()).then(|| {
+        format!(
+            "{name}: the interface joins frames before they are captured; counts of frames are \
+             not those of the wire ('ethtool -K {name} {off}' turns that off)"
+        )
+    })
 }
 
 /// What came over an interface, in a line.

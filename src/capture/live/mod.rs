@@ -38,6 +38,9 @@ use super::FrameFilter;
 /// more than the giant frames that segment offloads make.
 pub const MAX_SNAP_LENGTH: u32 = 256 << 10;
 
+/// The smallest ring, in bytes.
+pub const MIN_RING: u64 = 8 << 20;
+
 /// How to capture.
 #[derive(Clone, Debug)]
 pub struct LiveOptions {

@@ -29,6 +29,12 @@ use crate::capture::filter::Instruction;
 const STATUS: usize =
     offset_of!(libc::tpacket_block_desc, hdr) + offset_of!(libc::tpacket_hdr_v1, block_status);
 
+/// Asks for generic receive offload (linux/ethtool.h).
+const ETHTOOL_GGRO: u32 = 0x2b;
+
+/// Asks for flags, large receive offload among them.
+const ETHTOOL_GFLAGS: u32 = 0x25;
+
 /// Room before each frame, for the VLAN tag that the kernel took out.
 const RESERVE: c_int = 4;
 
@@ -98,6 +104,43 @@ impl Socket {
         };
         checked(done, "asking for the hardware type")?;
         Ok(address.sll_hatype)
+    }
+
+    /// The receive offloads of the interface of that name that are on; none where it
+    /// has no such thing.
+    pub(super) fn offloads(&self, name: &str) -> Vec<&'static str> {
+        const FLAG_LRO: u32 = 1 << 15;
+        let mut on = Vec::new();
+        if self.ethtool(name, ETHTOOL_GGRO).is_some_and(|value| value != 0) {
+            on.push("gro");
+        }
+        if self.ethtool(name, ETHTOOL_GFLAGS).is_some_and(|flags| flags & FLAG_LRO != 0) {
+            on.push("lro");
+        }
+        on
+    }
+
+    /// Asks the interface of that name for a value (ethtool's `struct
+    /// ethtool_value`).
+    fn ethtool(&self, name: &str, command: u32) -> Option<u32> {
+        let mut value = [command, 0];
+        // SAFETY: all zeros is a valid `ifreq`.
+        let mut request: libc::ifreq = unsafe { zeroed() };
+        // The last byte stays zero.
+        let room = request.ifr_name.len() - 1;
+        if name.len() > room {
+            return None;
+        }
+        for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+            *to = libc::c_char::from_ne_bytes([from]);
+        }
+        request.ifr_ifru.ifru_data = value.as_mut_ptr().cast();
+        // SAFETY: the request names an interface and points to two words, which these
+        // commands read and write; both live during the call.
+        let done = unsafe {
+            libc::ioctl(self.fd.as_raw_fd(), libc::SIOCETHTOOL as _, ptr::from_mut(&mut request))
+        };
+        if done < 0 { None } else { value.last().copied() }
     }
 
     /// Sees to it that the socket receives frames for others too, as long as it

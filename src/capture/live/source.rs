@@ -10,7 +10,7 @@ use super::interfaces::{Interface, interface};
 use super::ring::{self, Failure, Geometry, Lease, Ring, Socket};
 use super::{
     InterfaceCounters, InterfaceState, InterfaceStatus, LiveError, LiveOptions, LiveStatus,
-    MAX_SNAP_LENGTH, frames,
+    MAX_SNAP_LENGTH, MIN_RING, frames,
 };
 use crate::capture::filter::Instruction;
 use crate::capture::{Block, CaptureCounters, Fill, Frame, LinkType, SourceId};
@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 const BLOCK_SIZE: u32 = 1 << 20;
 
 /// Fewer blocks make no ring: some are being worked on while others are filled.
-const MIN_BLOCKS: u32 = 8;
+const MIN_BLOCKS: u32 = (MIN_RING >> 20) as u32;
 
 /// How long nothing must come until a block without frames tells the time.
 const IDLE: Duration = Duration::from_millis(100);
@@ -76,6 +76,7 @@ struct Opened {
     ring: Ring,
     link: LinkType,
     filters_here: bool,
+    offloads: Vec<&'static str>,
 }
 
 impl LiveCapture {
@@ -333,6 +334,7 @@ impl Input {
             name: self.name.clone(),
             state: self.state,
             counters: self.counters,
+            offloads: self.opened.as_ref().map(|it| it.offloads.clone()).unwrap_or_default(),
             ring_blocks: ring_blocks as u64,
             ring_blocks_used: ring_blocks_used as u64,
         }
@@ -371,6 +373,7 @@ impl Opened {
             // What is sent there comes back: each frame would be seen twice.
             socket.ignore_outgoing().map_err(of)?;
         }
+        let offloads = socket.offloads(name);
         let blocks = u32::try_from(options.ring / u64::from(BLOCK_SIZE)).unwrap_or(u32::MAX);
         let geometry = Geometry {
             block_size: BLOCK_SIZE,
@@ -378,7 +381,7 @@ impl Opened {
             block_timeout: options.block_timeout,
         };
         let ring = socket.map(geometry).map_err(of)?;
-        Ok(Self { ring, link, filters_here })
+        Ok(Self { ring, link, filters_here, offloads })
     }
 }
 

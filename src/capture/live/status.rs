@@ -61,6 +61,9 @@ pub struct InterfaceStatus {
     pub ring_blocks: u64,
     /// Blocks of its ring that are being worked on.
     pub ring_blocks_used: u64,
+    /// Its offloads that join frames before they are captured, as ethtool calls
+    /// them.
+    pub offloads: Vec<&'static str>,
 }
 
 /// How all interfaces fare. Clones see the same.

@@ -249,9 +249,16 @@ impl RotatingSink {
 impl Sink for RotatingSink {
     fn write(&mut self, row: &Row) -> Result<(), SinkError> {
         let turned = self.turn();
-        if !self.ready()? {
-            self.lost += 1;
-            return turned;
+        match self.ready() {
+            Ok(true) => {}
+            Ok(false) => {
+                self.lost += 1;
+                return turned;
+            }
+            Err(error) => {
+                self.lost += 1;
+                return turned.and(Err(error));
+            }
         }
         let written = self.with_current(|current| {
             current.rows += 1;
