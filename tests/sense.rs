@@ -261,6 +261,59 @@ fn what_was_written_out_survives_a_kill() {
     });
 }
 
+#[test]
+fn a_reader_that_reads_nothing_holds_nothing_up() {
+    Network::run(|network| {
+        let folder = tempfile::tempdir().unwrap();
+        let statistics = folder.path().join("stats.json");
+        let line = format!("--messages --stats {} -o -", statistics.display());
+        let mut sensor = network.sense(&format!("-i {WATCHED} {line}"));
+        // More findings than a pipe holds.
+        let sent = network.send(&corpus::path("p-py130-20sessions.pcap"));
+        sensor.signal(Signal::TERM);
+        sensor.wait_for("findings were not written");
+        let ended = sensor.end().exits(3);
+        let counted = &json(&statistics)["interfaces"][0];
+        assert_eq!((&counted["frames"], &counted["lost"]), (&sent.into(), &0.into()), "{counted}");
+        // What got through is whole lines, save the last.
+        let text = ended.text();
+        let whole = &text[..text.rfind('\n').unwrap()];
+        assert!(whole.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    });
+}
+
+/// A capture filter that the kernel runs, and one that it cannot.
+#[cfg(feature = "libpcap")]
+#[test]
+fn filters_are_run_by_the_kernel_where_it_can() {
+    Network::run(|network| {
+        let folder = tempfile::tempdir().unwrap();
+        let statistics = folder.path().join("stats.json");
+        let counts = |filter: &str, capture: &str| {
+            let mut arguments = vec!["sense", "-i", WATCHED, "-o", "-", "--filter", filter];
+            let path = statistics.display().to_string();
+            arguments.extend(["--stats", &path]);
+            let sensor = network.sense_with(&arguments);
+            network.send(&corpus::path(capture));
+            sensor.end().exits(0);
+            let counted = json(&statistics);
+            ["interfaces", "engine"].map(|section| {
+                let section = &counted[section];
+                let section = section.get(0).unwrap_or(section);
+                section["frames"].as_u64().unwrap()
+            })
+        };
+        let all = counts("tcp", "p-py130-20sessions.pcap");
+        assert!(all[0] > 1000 && all[0] == all[1], "{all:?}");
+        assert_eq!(counts("udp port 9", "p-py130-20sessions.pcap"), [0, 0]);
+        // The kernel takes the outer tag out before it filters; mcpwatch puts it back.
+        let tagged = counts("vlan", "h-qinq.pcap");
+        assert!(tagged[1] > 0 && tagged[0] == tagged[1], "{tagged:?}");
+        let other = counts("not vlan", "h-qinq.pcap");
+        assert_eq!((other[0], other[1]), (tagged[0], 0));
+    });
+}
+
 /// Asks a running sensor over HTTP.
 fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();

@@ -12,7 +12,9 @@ use crate::capture::live::{InterfaceState, InterfaceStatus, LiveCapture, LiveOpt
 use crate::capture::{Block, Fill, Frame};
 use crate::engine::{BlockSource, Engine, Limits, Statistics, coverage};
 use crate::findings::batch::BatchPolicy;
-use crate::findings::sink::{self, Format, RotatingSink, Rotation, Sink, SinkError};
+use crate::findings::sink::{
+    self, Format, QueueLimits, QueuedSink, RotatingSink, Rotation, Sink, SinkError,
+};
 use crate::findings::{Confidence, Destination, FindingSink, HttpRequest, Row};
 use crate::metrics::{Metrics, server};
 use crate::report::terminal;
@@ -101,7 +103,7 @@ impl<'a> Sense<'a> {
         let trouble = outputs.finish();
         trouble.iter().for_each(|message| complain(message));
         let mut incomplete = !trouble.is_empty() || statistics.capture.frames_lost + lost > 0;
-        let text = stats(&statistics, &status.interfaces());
+        let text = stats(&statistics, &status.interfaces(), outputs.findings, lost);
         if let Err(message) = detection::write_stats(arguments, &text) {
             complain(&message);
             incomplete = true;
@@ -146,10 +148,14 @@ fn open(
     rotation: Option<Rotation>,
 ) -> Result<Box<dyn Sink>, SinkError> {
     let policy = BatchPolicy { max_age: MAX_AGE, ..BatchPolicy::default() };
-    match rotation {
-        Some(rotation) => Ok(Box::new(RotatingSink::open(path, format, policy, rotation)?)),
-        None => sink::open(Destination::from_argument(path), format, policy),
-    }
+    let destination = Destination::from_argument(path);
+    let name = destination.name();
+    let sink: Box<dyn Sink> = match rotation {
+        Some(rotation) => Box::new(RotatingSink::open(path, format, policy, rotation)?),
+        None => sink::open(destination, format, policy)?,
+    };
+    // Whoever takes the findings must not hold up the packets.
+    Ok(Box::new(QueuedSink::new(&name, sink, QueueLimits::default())?))
 }
 
 /// A note on offloads of an interface, if any are on.
@@ -170,8 +176,14 @@ fn summary(status: &InterfaceStatus) -> String {
     format!("{name}: {} frames read, {} lost", counters.frames, counters.lost)
 }
 
-/// All counters as JSON, and those of each interface.
-fn stats(statistics: &Statistics, interfaces: &[InterfaceStatus]) -> String {
+/// All counters as JSON, those of each interface, and how many findings there were
+/// and how many of them could not be written.
+fn stats(
+    statistics: &Statistics,
+    interfaces: &[InterfaceStatus],
+    findings: u64,
+    lost: u64,
+) -> String {
     let mut sections = statistics.to_object();
     let interfaces: Vec<_> = interfaces
         .iter()
@@ -185,6 +197,8 @@ fn stats(statistics: &Statistics, interfaces: &[InterfaceStatus]) -> String {
             serde_json::Value::Object(section)
         })
         .collect();
+    let outputs = serde_json::json!({ "findings": findings, "findings_lost": lost });
+    sections.insert("outputs".to_owned(), outputs);
     sections.insert("interfaces".to_owned(), interfaces.into());
     format!("{:#}\n", serde_json::Value::Object(sections))
 }
@@ -350,11 +364,12 @@ mod tests {
 
     #[test]
     fn statistics_tell_of_each_interface() {
-        let text = stats(&Statistics::default(), &[status(InterfaceState::Down, 7)]);
+        let text = stats(&Statistics::default(), &[status(InterfaceState::Down, 7)], 3, 2);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["interfaces"][0]["interface"], "span0");
         assert_eq!(value["interfaces"][0]["state"], "down");
         assert_eq!(value["interfaces"][0]["lost"], 7);
         assert_eq!(value["capture"]["frames_lost"], 0);
+        assert_eq!(value["outputs"]["findings_lost"], 2);
     }
 }

@@ -100,8 +100,17 @@ impl Network {
     /// Starts `mcpwatch sense` with the words of `line`, and waits until it says
     /// something.
     pub(crate) fn sense_saying(&self, line: &str, words: &str) -> Sensor {
-        let mut sensor = Sensor::start(&format!("sense {line}"));
+        let arguments: Vec<_> = ["sense"].into_iter().chain(line.split_whitespace()).collect();
+        let mut sensor = Sensor::start(&arguments);
         sensor.wait_for(words);
+        sensor
+    }
+
+    /// Starts `mcpwatch` with these arguments, and waits until it watches.
+    #[cfg(feature = "libpcap")]
+    pub(crate) fn sense_with(&self, arguments: &[&str]) -> Sensor {
+        let mut sensor = Sensor::start(arguments);
+        sensor.wait_for("watching");
         sensor
     }
 
@@ -169,12 +178,9 @@ pub(crate) struct Sensor {
 }
 
 impl Sensor {
-    fn start(line: &str) -> Self {
-        let mut child = mcpwatch(line.split_whitespace())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+    fn start(arguments: &[&str]) -> Self {
+        let mut child =
+            mcpwatch(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Self { child, stdout, stderr, said: String::new() }

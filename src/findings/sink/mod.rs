@@ -29,6 +29,7 @@ mod lines;
 mod ocsf;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod queue;
 mod rotate;
 mod spool;
 mod unify;
@@ -44,6 +45,7 @@ use super::output::Destination;
 use super::row::Row;
 
 pub use self::http::HttpLog;
+pub use self::queue::{QueueLimits, QueuedSink};
 pub use self::rotate::{RotatingSink, Rotation};
 
 /// Takes rows to where they go.
