@@ -238,25 +238,19 @@ fn what_was_written_out_survives_a_kill() {
         let folder = tempfile::tempdir().unwrap();
         for extension in ["jsonl", "arrows", "arrow"] {
             let path = folder.path().join(format!("findings.{extension}"));
-            let line = format!("-o {} -o -", path.display());
-            let mut sensor = network.sense(&format!("-i {WATCHED} {line}"));
+            let sensor = network.sense(&format!("-i {WATCHED} -o {}", path.display()));
             network.send(&corpus::path("p-py130-20sessions.pcap"));
-            // What is on standard output was written out to files too.
-            sensor.next_line();
-            let before = names(folder.path());
-            sensor.kill();
-            assert_eq!(names(folder.path()), before);
-            let [partial] = &before[..] else { panic!("{before:?}") };
+            let [partial] = &names(folder.path())[..] else { panic!("one partial file") };
             assert!(partial.ends_with(".partial"), "{partial}");
-            let readable = folder.path().join(match extension {
-                "jsonl" => "partial.jsonl",
-                _ => "partial.arrows",
-            });
-            std::fs::rename(folder.path().join(partial), &readable).unwrap();
-            let report = mcpwatch(["report"]).arg(&readable).output().unwrap();
-            let text = String::from_utf8(report.stdout).unwrap();
-            assert!(text.contains("confirmed"), "{extension}: {text}");
-            std::fs::remove_file(readable).unwrap();
+            let partial = folder.path().join(partial);
+            // Within the moment findings can be read, while the sensor goes on.
+            while !run_on("report", &partial).text().contains("confirmed") {
+                std::thread::yield_now();
+            }
+            sensor.kill();
+            let report = run_on("report", &partial);
+            assert!(report.text().contains("confirmed"), "{extension}: {}", report.text());
+            std::fs::remove_file(partial).unwrap();
         }
     });
 }
