@@ -15,4 +15,5 @@ mod quic;
 mod sense;
 mod support;
 mod truth;
+mod values;
 mod workers;

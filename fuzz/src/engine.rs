@@ -17,6 +17,7 @@ use mcpwatch::capture::{Block, Fill, Frame, PcapWriter, Precision, Reader, Sourc
 use mcpwatch::detect::FindingOptions;
 use mcpwatch::engine::BlockSource;
 use mcpwatch::findings::Row;
+use mcpwatch::signature::SignatureSet;
 use mcpwatch::stream::Direction;
 use mcpwatch::time::Timestamp;
 
@@ -24,12 +25,36 @@ use super::compare::same_list;
 use super::input::{Cut, Input, Random};
 use super::packets::{self, Header};
 
-/// An engine with the shipped signatures that writes every message.
+/// Signatures that ask for every value of messages and of OAuth.
+const VALUES: &str = r#"
+version = 1
+[[signature]]
+id = "values.text"
+title = "Any text"
+fields = [
+    "sse.event", "jsonrpc.method", "jsonrpc.params.name", "jsonrpc.params.uri", "mcp.tool.name",
+    "mcp.tool.description", "oauth.resource", "oauth.scope", "oauth.redirect_uris",
+]
+regex = '[aeiou].$'
+strength = "weak"
+[[signature]]
+id = "values.json"
+title = "Any JSON"
+fields = ["mcp.arguments", "mcp.result"]
+regex = '[aeiou]..$'
+strength = "weak"
+"#;
+
+/// An engine with the shipped signatures, and some for values that those do not ask
+/// for, that writes every message.
 pub(crate) fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {
         let options = FindingOptions { messages: true, ..FindingOptions::default() };
-        Engine::builder().findings(options).build().expect("the shipped sets compile")
+        let mut set = SignatureSet::builtin();
+        let values = SignatureSet::parse("values.toml", VALUES).expect("a set");
+        set.merge(values).expect("ids of its own");
+        Engine::builder().signatures(set).findings(options).build().expect("the sets compile")
     })
 }
 

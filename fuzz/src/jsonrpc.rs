@@ -4,7 +4,10 @@
 //! Input: a byte that says how the body ends (0: complete, 1: incomplete, 2:
 //! with a gap), a seed for the cuts and the spelling, then the body.
 
-use mcpwatch::mcp::{Charset, Id, Malformed, Message, ScanCounters, Scanner, Version};
+use mcpwatch::mcp::{
+    Charset, Id, Listener, Malformed, Message, MessageSink, ScanCounters, Scanner, Scope, Version,
+    Wanted,
+};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -22,8 +25,11 @@ pub fn run(data: &[u8]) {
     let seed = input.byte();
     let body = input.rest();
     let whole = scan(body, Cut::Whole, end);
+    let heard = listen(body, Cut::Whole, end);
+    assert_eq!(heard.seen, whole.0, "listening changes no message");
     for cut in Cut::others(seed) {
         assert_eq!(scan(body, cut, end), whole, "{cut:?}");
+        assert_eq!(listen(body, cut, end), heard, "{cut:?}");
     }
     if end == End::Complete {
         compare_verdict(body, whole.1);
@@ -55,6 +61,82 @@ fn scan(body: &[u8], cut: Cut, end: End) -> (Vec<Seen>, Result<(), Malformed>, S
     }
     outcome = outcome.and(scanner.finish(end != End::Incomplete, &mut sink));
     (seen, outcome, *scanner.counters())
+}
+
+/// Wants every value, and writes down what it hears of each message.
+#[derive(Debug, Default, PartialEq)]
+struct Ear {
+    seen: Vec<Seen>,
+    heard: Vec<Vec<String>>,
+    values: Vec<String>,
+    text: Vec<u8>,
+    json: Vec<u8>,
+}
+
+impl MessageSink for Ear {
+    fn on_message(&mut self, message: &Message) {
+        self.seen.push(Seen::of(message));
+        self.values.push(format!("json of {}", String::from_utf8_lossy(&self.json)));
+        self.heard.push(self.values.clone());
+    }
+
+    fn listener(&mut self) -> Option<&mut dyn Listener> {
+        Some(self)
+    }
+}
+
+impl Listener for Ear {
+    fn begin(&mut self) {
+        self.values.clear();
+        self.text.clear();
+        self.json.clear();
+    }
+
+    fn member(&mut self, scope: Scope, key: &[u8]) -> Wanted {
+        self.values.push(format!("{scope:?} {}", String::from_utf8_lossy(key)));
+        self.text.clear();
+        Wanted { text: true, json: true }
+    }
+
+    fn text(&mut self, part: &[u8]) {
+        self.text.extend_from_slice(part);
+    }
+
+    fn text_end(&mut self, is_string: bool) {
+        let text = String::from_utf8_lossy(&self.text);
+        self.values.push(if is_string { format!("text {text}") } else { "no text".to_owned() });
+        self.text.clear();
+    }
+
+    fn json(&mut self, bytes: &[u8]) {
+        self.json.extend_from_slice(bytes);
+    }
+
+    fn json_end(&mut self) {
+        self.values.push(format!("json {}", String::from_utf8_lossy(&self.json)));
+        self.json.clear();
+    }
+
+    fn tool_end(&mut self) {
+        self.values.push("end of a tool".to_owned());
+    }
+}
+
+fn listen(body: &[u8], cut: Cut, end: End) -> Ear {
+    let mut scanner = Scanner::new();
+    let mut ear = Ear::default();
+    for piece in cut.pieces(body) {
+        // That it is JSON is compared without listening.
+        let _ = scanner.feed(piece, &mut ear);
+    }
+    if end == End::Gap {
+        scanner.gap(&mut ear);
+    }
+    let _ = scanner.finish(end != End::Incomplete, &mut ear);
+    ear.text.clear();
+    ear.json.clear();
+    ear.values.clear();
+    ear
 }
 
 /// Looks at the messages of a whole body.

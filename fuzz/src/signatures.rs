@@ -3,7 +3,7 @@
 //!
 //! Input: the file.
 
-use mcpwatch::signature::{Budget, Report, Severity, SignatureSet};
+use mcpwatch::signature::{Budget, Date, Report, Severity, SignatureSet};
 
 /// Small enough that a run is quick; larger sets are refused in the same way.
 const BUDGET: Budget = Budget { sequences: 1 << 20, expressions: 1 << 17 };
@@ -19,6 +19,11 @@ pub fn run(data: &[u8]) {
     let _ = Report(set.lint()).to_string();
     match set.compile_within(&BUDGET) {
         Ok((matcher, _)) => {
+            let _ = Report(set.lint_suppressions(&matcher, Date::today())).to_string();
+            for failure in set.test_suppressions(&matcher) {
+                assert!(failure.suppression < set.suppressions().len());
+                assert!(!failure.detail.contains('\n'));
+            }
             for failure in set.test_examples(&matcher) {
                 assert!(!failure.detail.contains('\n'));
                 let _ = set.signature(failure.signature);

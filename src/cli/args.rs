@@ -4,9 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::capture::live::{MAX_SNAP_LENGTH, MIN_RING};
+use crate::findings::Severity;
+use crate::signature::Strength;
+use crate::workbench::list::FieldPattern;
 use crate::workbench::report::Format;
 
 /// Find Model Context Protocol (MCP) traffic, approved or not, on the wire.
@@ -274,8 +278,15 @@ pub(crate) enum SignaturesCommand {
     List(ListArgs),
     /// Check that a set is valid
     Check(CheckArgs),
-    /// Check that every example in a set is answered as it says
-    Test(CheckArgs),
+    /// Check that every example in a set is answered as it says, however it is
+    /// written on the wire
+    Test(TestArgs),
+    /// Run generated traffic and look for what is wrong with a set or the engine
+    Fuzz(FuzzArgs),
+    /// Measure how fast a set is, beside another
+    Bench(BenchArgs),
+    /// Print the JSON Schema of signature files, for editors
+    Schema,
 }
 
 /// `mcpwatch signatures list`.
@@ -285,12 +296,81 @@ pub(crate) struct ListArgs {
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
+    /// Only signatures that look at this field; * at its end stands for any
+    /// rest. Repeatable
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) field: Vec<FieldPattern>,
+
+    /// Only signatures with this tag; * at its end stands for any rest.
+    /// Repeatable
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Vec<String>,
+
+    /// Only signatures of this strength. Repeatable
+    #[arg(long, value_name = "STRENGTH", value_parser = strength())]
+    pub(crate) strength: Vec<Strength>,
+
+    /// Only signatures of threats of this severity. Repeatable
+    #[arg(long, value_name = "SEVERITY", value_parser = severity())]
+    pub(crate) severity: Vec<Severity>,
+
     /// How to print it
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: ListFormat,
 }
 
-/// `mcpwatch signatures check` and `test`.
+/// `mcpwatch signatures test`.
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// What `check` knows too.
+    #[command(flatten)]
+    pub(crate) check: CheckArgs,
+
+    /// Run the set over the labelled captures of a folder too: which of them it
+    /// finds, and the precision and recall of each signature
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pcaps: Option<PathBuf>,
+
+    /// What the captures hold: tab-separated, with columns `file` and `label`
+    /// (mcp, mcp_encrypted_sni_only, not_mcp) [default: DIR/LABELS.tsv]
+    #[arg(long, value_name = "FILE", requires = "pcaps")]
+    pub(crate) truth: Option<PathBuf>,
+
+    /// Fail if fewer of the captures with MCP are found
+    #[arg(long, value_name = "PERCENT", requires = "pcaps")]
+    pub(crate) min_recall: Option<f64>,
+}
+
+/// `mcpwatch signatures bench`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Signature files or folders [default: the shipped set]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Compare with the set of this file or folder [default: the shipped set].
+    /// Repeatable
+    #[arg(long, value_name = "PATH")]
+    pub(crate) baseline: Vec<PathBuf>,
+
+    /// Rounds, of which the best counts
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) runs: u16,
+
+    /// Seed of the made-up traffic
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) seed: u64,
+
+    /// Signatures to show, the largest first
+    #[arg(long, value_name = "N", default_value = "20")]
+    pub(crate) top: usize,
+
+    /// How to print it
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: ListFormat,
+}
+
+/// `mcpwatch signatures check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Signature files or folders [default: the shipped set]
@@ -306,6 +386,42 @@ pub(crate) struct CheckArgs {
     pub(crate) strict: bool,
 }
 
+/// `mcpwatch signatures fuzz`.
+#[derive(Debug, Args)]
+pub(crate) struct FuzzArgs {
+    /// Signature files or folders [default: the shipped set]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Run for so long
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) seconds: u64,
+
+    /// Run so many cases, however long that takes
+    #[arg(long, value_name = "N", conflicts_with = "seconds")]
+    pub(crate) cases: Option<u64>,
+
+    /// Run the one case of this number
+    #[arg(long, value_name = "N", conflicts_with_all = ["seconds", "cases"], requires = "seed")]
+    pub(crate) case: Option<u64>,
+
+    /// What all cases follow from [default: another one each time]
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+
+    /// Threads [default: the number of processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) jobs: Option<u16>,
+
+    /// Where captures of failures go; made if there are any
+    #[arg(long, value_name = "DIR", default_value = "mcpwatch-fuzz")]
+    pub(crate) out: PathBuf,
+
+    /// How to print it
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+}
+
 /// How a list is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ListFormat {
@@ -314,6 +430,16 @@ pub(crate) enum ListFormat {
     Text,
     /// JSON.
     Json,
+}
+
+fn strength() -> impl TypedValueParser<Value = Strength> {
+    PossibleValuesParser::new(Strength::NAMES)
+        .try_map(|name| Strength::parse(&name).ok_or("unknown strength"))
+}
+
+fn severity() -> impl TypedValueParser<Value = Severity> {
+    PossibleValuesParser::new(Severity::NAMES)
+        .try_map(|name| Severity::parse(&name).ok_or("unknown severity"))
 }
 
 /// Reads a size in bytes with an optional binary suffix.

@@ -11,7 +11,7 @@ use crate::detect::FindingOptions;
 use crate::engine::{Engine, Limits};
 use crate::findings::Confidence;
 use crate::policy::Policy;
-use crate::signature::SignatureSet;
+use crate::signature::{Date, SignatureSet};
 use crate::stream::tls::{KeyLogReader, KeyStore};
 
 /// The engine that the arguments describe. What the compiler of the signatures
@@ -46,6 +46,7 @@ pub(super) fn signatures(args: &DetectionArgs) -> Result<SignatureSet, String> {
     };
     let added = SignatureSet::load(&args.signatures).map_err(|report| report.to_string())?;
     set.merge(added).map_err(|report| report.to_string())?;
+    set.expire(Date::today());
     Ok(set)
 }
 

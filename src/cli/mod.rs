@@ -2,6 +2,7 @@
 //! engine; here it is only wired to files and terminals.
 
 mod args;
+mod bench;
 mod cache;
 mod detection;
 mod interfaces;

@@ -13,7 +13,9 @@ use std::ops::ControlFlow;
 
 use super::event::{Carrier, MessageFacts};
 use super::facts;
-use crate::mcp::{Charset, Endpoint, Message, Scanner};
+use super::oauth::OAuthBody;
+use super::values::{Attentive, Ear, Heard};
+use crate::mcp::{Charset, Endpoint, Message, MessageSink, Scanner};
 use crate::signature::{Cursor, Generation, HitSet, Matcher};
 use crate::stream::coding::{CodingCounters, Decoder};
 use crate::stream::sse::{SseEvent, SseParser, SseSink};
@@ -25,6 +27,8 @@ const MAX_BLANK: usize = 4096;
 const SNIFF: usize = 8;
 /// Messages kept of one body until it is known whether it is one of MCP.
 const MAX_MESSAGES: usize = 1024;
+/// What an event without a name is called (WHATWG HTML, section 9.2.6).
+const DEFAULT_EVENT: &[u8] = b"message";
 /// Bytes kept of the first event of a stream: the endpoint of a legacy server.
 const MAX_ENDPOINT: usize = 1024;
 
@@ -57,12 +61,14 @@ crate::counters! {
 /// What a body gave.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// A message with the body signatures that hit before it.
+    /// A message with what hit in the document before its end, and in its values.
     Message(Carrier, Box<MessageFacts>, HitSet),
     /// What hit in a document, whatever came of it; only where that is traced.
     Unconfirmed(HitSet),
     /// The endpoint event that opens a legacy stream, with its session.
     Endpoint(String),
+    /// What hit in a value that needs no message to bear it out, and the value.
+    Value(HitSet, String),
 }
 
 /// The state of one body.
@@ -72,6 +78,8 @@ pub(super) struct Body {
     state: State,
     /// Only an event stream is of interest.
     events_only: bool,
+    /// Where the set asks for values of OAuth, and the body may have some.
+    oauth: Option<(Generation, Box<OAuthBody>)>,
 }
 
 #[derive(Debug, Default)]
@@ -108,7 +116,7 @@ pub(super) struct Bench<'a> {
 impl Body {
     /// A body with the content codings that `decoder` undoes.
     pub(super) fn new(decoder: Option<Decoder>) -> Self {
-        Self { decoder: decoder.map(Box::new), state: State::Blank, events_only: false }
+        Self { decoder: decoder.map(Box::new), ..Self::default() }
     }
 
     /// The same body, of which JSON is not to be read: what a GET downloads is
@@ -120,7 +128,15 @@ impl Body {
 
     /// A body that is not to be looked at.
     pub(super) fn skipped() -> Self {
-        Self { decoder: None, state: State::Skipped, events_only: false }
+        Self { state: State::Skipped, ..Self::default() }
+    }
+
+    /// The same body, which may be one of OAuth.
+    pub(super) fn with_oauth(mut self, oauth: Option<OAuthBody>, matcher: &Matcher) -> Self {
+        if !matches!(self.state, State::Skipped) {
+            self.oauth = oauth.map(|body| (matcher.generation(), Box::new(body)));
+        }
+        self
     }
 
     /// Takes the next bytes.
@@ -130,29 +146,61 @@ impl Body {
         bench: &mut Bench<'_>,
         found: &mut dyn FnMut(Found),
     ) -> Interest {
-        match &mut self.decoder {
-            None => self.state.feed(data, self.events_only, bench, found),
-            Some(decoder) => {
-                let events_only = self.events_only;
-                let state = &mut self.state;
+        match self.decoder.take() {
+            None => {
+                let _ = self.take(data, bench, found);
+            }
+            Some(mut decoder) => {
                 let mut coding = *bench.coding;
-                let result = decoder.decode(data, &mut coding, &mut |piece| {
-                    state.feed(piece, events_only, bench, found);
-                    match state {
-                        State::Skipped => ControlFlow::Break(()),
-                        _ => ControlFlow::Continue(()),
-                    }
-                });
+                let result =
+                    decoder.decode(data, &mut coding, &mut |piece| self.take(piece, bench, found));
                 *bench.coding = coding;
+                self.decoder = Some(decoder);
                 if result.is_err() {
                     bench.counters.undecodable += 1;
-                    self.state.end(false, bench, found);
+                    self.cease(false, bench, found);
                 }
             }
         }
-        match self.state {
-            State::Skipped => Interest::Skip,
-            _ => Interest::Wanted,
+        if self.is_skipped() { Interest::Skip } else { Interest::Wanted }
+    }
+
+    /// Takes the next bytes, decoded.
+    fn take(
+        &mut self,
+        data: &[u8],
+        bench: &mut Bench<'_>,
+        found: &mut dyn FnMut(Found),
+    ) -> ControlFlow<()> {
+        self.state.feed(data, self.events_only, bench, found);
+        if self.oauth.as_mut().is_some_and(|oauth| !feed_oauth(oauth, data, bench.matcher)) {
+            self.oauth = None;
+        }
+        if self.is_skipped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn is_skipped(&self) -> bool {
+        matches!(self.state, State::Skipped) && self.oauth.is_none()
+    }
+
+    /// Nothing more of the body will be read.
+    fn cease(&mut self, complete: bool, bench: &mut Bench<'_>, found: &mut dyn FnMut(Found)) {
+        self.state.end(complete, bench, found);
+        self.end_oauth(complete, bench, found);
+    }
+
+    fn end_oauth(&mut self, complete: bool, bench: &Bench<'_>, found: &mut dyn FnMut(Found)) {
+        let Some((generation, mut oauth)) = self.oauth.take() else { return };
+        if generation != bench.matcher.generation() {
+            return;
+        }
+        let hits = bench.matcher.oauth().and_then(|fields| oauth.finish(complete, fields));
+        if let Some(hits) = hits {
+            let what = match bench.direction {
+                Direction::ToServer => "OAuth request",
+                Direction::ToClient => "OAuth metadata",
+            };
+            found(Found::Value(hits, what.to_owned()));
         }
     }
 
@@ -160,9 +208,9 @@ impl Body {
     pub(super) fn gap(&mut self, bench: &mut Bench<'_>, found: &mut dyn FnMut(Found)) {
         if let Some(decoder) = &mut self.decoder {
             decoder.gap(bench.coding);
-            self.state.end(false, bench, found);
-            return;
+            return self.cease(false, bench, found);
         }
+        self.end_oauth(false, bench, found);
         match &mut self.state {
             State::Events(events) => events.gap(bench, found),
             _ => self.state.end(false, bench, found),
@@ -190,8 +238,19 @@ impl Body {
             Some(decoder) => decoder.finish(bench.coding),
             None => true,
         };
-        self.state.end(complete && whole, bench, found);
+        self.cease(complete && whole, bench, found);
     }
+}
+
+/// Whether more of the body is wanted: not where the signatures that it is read for
+/// were replaced, since the new ones may ask for other values.
+fn feed_oauth(
+    (generation, oauth): &mut (Generation, Box<OAuthBody>),
+    data: &[u8],
+    matcher: &Matcher,
+) -> bool {
+    *generation == matcher.generation()
+        && matcher.oauth().is_some_and(|fields| oauth.feed(data, fields))
 }
 
 impl State {
@@ -276,7 +335,7 @@ impl Head {
             if self.guess() != Guess::Unsure {
                 return data.get(index..).unwrap_or_default();
             }
-            if self.len == 0 && byte.is_ascii_whitespace() && self.blank < MAX_BLANK {
+            if self.is_blank() && byte.is_ascii_whitespace() && self.blank < MAX_BLANK {
                 self.blank += 1;
                 continue;
             }
@@ -286,6 +345,11 @@ impl Head {
             }
         }
         &[]
+    }
+
+    /// Whether nothing was seen but white space and a byte order mark.
+    fn is_blank(&self) -> bool {
+        matches!(self.bytes.get(..self.len), Some([] | [0xef, 0xbb, 0xbf]))
     }
 
     fn guess(&self) -> Guess {
@@ -328,6 +392,26 @@ pub(super) struct Document {
     hits: HitSet,
     messages: Vec<MessageFacts>,
     tally: Tally,
+    /// Only where the set asks for values of messages.
+    values: Option<Box<Values>>,
+}
+
+/// What hit in values of messages.
+#[derive(Debug, Default)]
+struct Values {
+    heard: Heard,
+    /// In messages that are kept, by their index.
+    kept: Vec<(usize, HitSet)>,
+    /// In others, with an excerpt of the first.
+    others: Option<(HitSet, String)>,
+}
+
+/// What a scanner is to do.
+#[derive(Clone, Copy, Debug)]
+enum Step<'a> {
+    Feed(&'a [u8]),
+    /// The document ended, complete or not.
+    Finish(bool),
 }
 
 /// How many documents there were.
@@ -365,6 +449,7 @@ impl Document {
             hits,
             messages: Vec::new(),
             tally: Tally::default(),
+            values: matcher.messages().map(|_| Box::default()),
         })
     }
 
@@ -388,6 +473,10 @@ impl Document {
         self.generation = matcher.generation();
         self.hits.clear();
         self.cursor = matcher.body().start(self.direction, &mut self.hits);
+        self.values = matcher.messages().map(|_| self.values.take().unwrap_or_default());
+        if let Some(values) = &mut self.values {
+            values.clear();
+        }
     }
 
     /// Where the signatures were replaced in the middle of a document, the new ones
@@ -401,9 +490,30 @@ impl Document {
     pub(super) fn feed(&mut self, data: &[u8], matcher: &Matcher) {
         self.keep_up(matcher);
         matcher.body().feed(&mut self.cursor, data, &mut self.hits);
+        self.scan(Step::Feed(data), matcher);
+    }
+
+    fn scan(&mut self, step: Step<'_>, matcher: &Matcher) {
         let (messages, tally) = (&mut self.messages, &mut self.tally);
-        // What is not JSON gives no message; that is all there is to it.
-        let _ = self.scanner.feed(data, &mut |message: &Message| keep(message, messages, tally));
+        let (Some(values), Some(fields)) = (&mut self.values, matcher.messages()) else {
+            let mut sink = |message: &Message| {
+                keep(message, messages, tally);
+            };
+            return step.run(&mut self.scanner, &mut sink);
+        };
+        let Values { heard, kept, others } = &mut **values;
+        let mut sink = Attentive {
+            ear: Ear { heard, fields, direction: self.direction },
+            on_message: |message: &Message, hits: HitSet| match keep(message, messages, tally) {
+                _ if hits.is_empty() => {}
+                Some(index) => kept.push((index, hits)),
+                None => match others {
+                    Some((others, _)) => others.extend(&hits),
+                    None => *others = Some((hits, facts::excerpt(message))),
+                },
+            },
+        };
+        step.run(&mut self.scanner, &mut sink);
     }
 
     /// Ends the document and hands over its messages, ready for another.
@@ -414,10 +524,8 @@ impl Document {
         bench: &mut Bench<'_>,
         found: &mut dyn FnMut(Found),
     ) {
-        let (messages, tally) = (&mut self.messages, &mut self.tally);
-        let _ =
-            self.scanner.finish(complete, &mut |message: &Message| keep(message, messages, tally));
         self.keep_up(bench.matcher);
+        self.scan(Step::Finish(complete), bench.matcher);
         bench.matcher.body().finish(self.cursor, &mut self.hits);
         if bench.traced {
             found(Found::Unconfirmed(self.hits.clone()));
@@ -432,23 +540,56 @@ impl Document {
             self.messages.clear();
         } else {
             bench.counters.messages += self.messages.len() as u64;
-            for message in self.messages.drain(..) {
-                found(Found::Message(carrier, Box::new(message), self.hits.clone()));
+            let values = self.values.as_deref_mut().map(std::mem::take);
+            let Values { kept, others, .. } = values.unwrap_or_default();
+            let mut kept = kept.into_iter().peekable();
+            for (index, message) in self.messages.drain(..).enumerate() {
+                let mut hits = self.hits.clone();
+                if let Some((_, own)) = kept.next_if(|(of, _)| *of == index) {
+                    hits.extend(&own);
+                }
+                found(Found::Message(carrier, Box::new(message), hits));
+            }
+            if let Some((hits, excerpt)) = others {
+                found(Found::Value(hits, excerpt));
             }
         }
         self.reset(bench.matcher);
     }
 }
 
-fn keep(message: &Message, messages: &mut Vec<MessageFacts>, tally: &mut Tally) {
+impl Values {
+    fn clear(&mut self) {
+        self.heard.clear();
+        self.kept.clear();
+        self.others = None;
+    }
+}
+
+impl Step<'_> {
+    fn run(self, scanner: &mut Scanner, sink: &mut impl MessageSink) {
+        // What is not JSON gives no message; that is all there is to it.
+        let _ = match self {
+            Self::Feed(data) => scanner.feed(data, sink),
+            Self::Finish(complete) => scanner.finish(complete, sink),
+        };
+    }
+}
+
+/// Keeps what matters of a message; returns its index if it is kept.
+fn keep(message: &Message, messages: &mut Vec<MessageFacts>, tally: &mut Tally) -> Option<usize> {
     if !message.flags().batched {
         tally.single += 1;
     }
     match facts::of(message) {
         Some(_) if messages.len() >= MAX_MESSAGES => tally.dropped += 1,
-        Some(facts) => messages.push(facts),
+        Some(facts) => {
+            messages.push(facts);
+            return Some(messages.len() - 1);
+        }
         None => {}
     }
+    None
 }
 
 /// An event stream that is read.
@@ -517,6 +658,23 @@ impl EventSink<'_, '_> {
         *self.first = false;
         self.endpoint.clear();
     }
+
+    /// Matches the name of an event that a server sends. After a gap the name may
+    /// be another's, or missing.
+    fn match_name(&mut self, event: &SseEvent<'_>) {
+        let Bench { matcher, direction, .. } = *self.bench;
+        let Some(names) = matcher.sse_event() else { return };
+        if event.damaged || direction != Direction::ToClient {
+            return;
+        }
+        let name = if event.name.is_empty() { DEFAULT_EVENT } else { event.name };
+        let mut hits = HitSet::new();
+        names.value(direction, name, &mut hits);
+        if !hits.is_empty() {
+            let name = String::from_utf8_lossy(name);
+            (self.found)(Found::Value(hits, format!("event {name}")));
+        }
+    }
 }
 
 impl SseSink for EventSink<'_, '_> {
@@ -539,6 +697,7 @@ impl SseSink for EventSink<'_, '_> {
             };
             (self.found)(Found::Endpoint(session));
         }
+        self.match_name(event);
         self.end_event(!event.damaged);
     }
 
@@ -567,6 +726,8 @@ mod tests {
             (b"{", Guess::Json),
             (b"  [", Guess::Json),
             (b"\xef\xbb\xbf{", Guess::Json),
+            (b"\xef\xbb\xbf \t\r\n                {", Guess::Json),
+            (b"\xef\xbb\xbf             <", Guess::Other),
             (b"\xef\xbb", Guess::Unsure),
             (b"\0{", Guess::Json),
             (b"\xff\xfe{\0", Guess::Json),

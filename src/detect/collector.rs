@@ -174,6 +174,9 @@ impl Collector {
                 let message = Message { exchange, direction, carrier, facts: message, signals };
                 self.on_message(id, at, message, sink);
             }
+            Observation::Value { exchange, value, signals } => {
+                self.on_value(id, at, exchange, &value, &signals, sink);
+            }
             Observation::ExchangeEnd { exchange } => {
                 if let Some(flow) = self.flows.get_mut(&id) {
                     flow.exchanges.remove(&exchange);
@@ -455,9 +458,32 @@ impl Collector {
         }
     }
 
+    fn on_value(
+        &mut self,
+        id: u64,
+        at: PacketRef,
+        exchange: Option<ExchangeId>,
+        value: &str,
+        signals: &[SignatureIndex],
+        sink: &mut dyn FindingSink,
+    ) {
+        let exchange = self.exchange(id, exchange);
+        let http = exchange.map(exchange_columns);
+        let conversation = match exchange.and_then(|exchange| exchange.conversation) {
+            Some(conversation) => conversation,
+            None => self.conversation_of_flow(id, at),
+        };
+        if let (Some(http), Some(state)) = (http, self.conversations.get_mut(&conversation))
+            && state.http.path.is_none()
+        {
+            state.http = http;
+        }
+        self.apply(conversation, at, signals, value, sink);
+    }
+
     fn on_message(&mut self, id: u64, at: PacketRef, message: Message, sink: &mut dyn FindingSink) {
         if !self.plausible(id, &message) {
-            return;
+            return self.on_values(id, at, &message, sink);
         }
         match self.conversation_for(id, at, &message) {
             Some(conversation) => {
@@ -470,7 +496,23 @@ impl Collector {
                 }
                 self.attach(id, at, conversation, message, sink);
             }
-            None => self.keep_early(id, Early { at, message }),
+            None => {
+                self.on_values(id, at, &message, sink);
+                self.keep_early(id, Early { at, message });
+            }
+        }
+    }
+
+    /// The signals of a message that belongs to no conversation: they count if
+    /// they need no message to bear them out.
+    fn on_values(&mut self, id: u64, at: PacketRef, message: &Message, sink: &mut dyn FindingSink) {
+        let signatures = self.rows.signatures();
+        let signals = message.signals.iter().copied();
+        let signals: Vec<_> =
+            signals.filter(|signal| !signatures.signature(*signal).nominates()).collect();
+        if !signals.is_empty() {
+            let excerpt = &message.facts.excerpt;
+            self.on_value(id, at, message.exchange, excerpt, &signals, sink);
         }
     }
 
@@ -727,6 +769,11 @@ impl Collector {
         if confidence > conversation.reported {
             conversation.reported = confidence;
             self.rows.detection(conversation, at, sink);
+        }
+        if self.rows.tells_of(conversation) {
+            for threat in conversation.verdict.take_threats() {
+                self.rows.threat(conversation, at, threat, excerpt, sink);
+            }
         }
     }
 

@@ -90,6 +90,8 @@ pub(crate) enum Observation {
         message: Box<MessageFacts>,
         signals: Vec<SignatureIndex>,
     },
+    /// A value that signatures hit by itself, such as the name of an SSE event.
+    Value { exchange: Option<ExchangeId>, value: String, signals: Vec<SignatureIndex> },
     /// Nothing more will come of an exchange that was reported.
     ExchangeEnd { exchange: ExchangeId },
     /// A request of any kind, its exchange over; where all are asked for.

@@ -114,7 +114,7 @@ fn implementation(info: Info<'_>) -> Implementation {
 
 /// A line that shows what was seen: method, name and arguments of a call, or
 /// what an answer is.
-fn excerpt(message: &Message) -> String {
+pub(super) fn excerpt(message: &Message) -> String {
     let mut text = match message.method() {
         Some(method) => method.to_owned(),
         None if message.kind() == Kind::Error => {

@@ -12,9 +12,11 @@ mod facts;
 mod identity;
 mod index;
 mod names;
+mod oauth;
 mod observer;
 mod redact;
 mod rows;
+mod values;
 mod verdict;
 mod view;
 

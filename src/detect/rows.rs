@@ -110,6 +110,29 @@ impl RowWriter {
         self.write(row, sink);
     }
 
+    /// A signature of a threat first hit in a conversation.
+    pub(super) fn threat(
+        &mut self,
+        conversation: &Conversation,
+        at: PacketRef,
+        index: SignatureIndex,
+        excerpt: &str,
+        sink: &mut dyn FindingSink,
+    ) {
+        let Some(confidence) = self.wanted(conversation) else { return };
+        let mut row = self.base(Kind::Threat, conversation, confidence);
+        let signature = self.signatures.signature(index);
+        row.id = row_id(Kind::Threat, conversation, &[&signature.id]);
+        row.capture = self.capture(at);
+        row.time = at.time;
+        row.end_time = at.time;
+        row.severity = signature.severity.unwrap_or(row.severity);
+        row.title = signature.title.to_string();
+        row.signatures = vec![signature.id.to_string()];
+        row.evidence = Some(self.excerpt(excerpt));
+        self.write(row, sink);
+    }
+
     /// A conversation is over. Tentative ones that never got beyond `possible`
     /// have had their detection and are not summed up.
     pub(super) fn conversation(&mut self, conversation: &Conversation, sink: &mut dyn FindingSink) {
@@ -192,6 +215,11 @@ impl RowWriter {
         });
     }
 
+    /// Whether there are rows of a conversation.
+    pub(super) fn tells_of(&self, conversation: &Conversation) -> bool {
+        self.wanted(conversation).is_some()
+    }
+
     fn wanted(&self, conversation: &Conversation) -> Option<Confidence> {
         let confidence = conversation.verdict.confidence()?;
         (confidence >= self.options.min_confidence).then_some(confidence)
@@ -211,13 +239,16 @@ impl RowWriter {
             .map(|index| self.signatures.signature(index).id.to_string())
             .chain(conversation.verdict.proofs().map(|proof| format!("mcp.{proof}")))
             .collect();
+        let severities = conversation.verdict.signatures();
+        let threat = severities.filter_map(|index| self.signatures.signature(index).severity).max();
+        let threat = threat.unwrap_or(Severity::Info);
         Row {
             kind,
             id: String::new(),
             time: conversation.first.time,
             end_time: conversation.last.time,
             confidence,
-            severity: severity(confidence, governance),
+            severity: severity(confidence, governance).max(threat),
             title: String::new(),
             signatures,
             governance,

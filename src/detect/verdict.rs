@@ -9,6 +9,8 @@ use crate::signature::{EvidenceKind, EvidenceKinds, SignatureIndex, SignatureSet
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Verdict {
     signatures: BTreeSet<SignatureIndex>,
+    /// Threats that were not told of yet.
+    threats: BTreeSet<SignatureIndex>,
     weak: BTreeSet<EvidenceKind>,
     proofs: BTreeSet<&'static str>,
     hinted: bool,
@@ -20,8 +22,15 @@ pub(super) struct Verdict {
 impl Verdict {
     /// Takes in a signature hit.
     pub(super) fn signal(&mut self, index: SignatureIndex, signatures: &SignatureSet) {
-        self.signatures.insert(index);
+        let new = self.signatures.insert(index);
         let signature = signatures.signature(index);
+        // A threat says nothing about whether this is MCP.
+        if signature.severity.is_some() {
+            if new {
+                self.threats.insert(index);
+            }
+            return;
+        }
         // A body signature only nominates: the message that it hit is weighed.
         if signature.nominates() {
             return;
@@ -83,6 +92,12 @@ impl Verdict {
     pub(super) fn renumber(&mut self, indices: &[Option<SignatureIndex>]) {
         let new = |old: &SignatureIndex| indices.get(old.index()).copied().flatten();
         self.signatures = self.signatures.iter().filter_map(new).collect();
+        self.threats = self.threats.iter().filter_map(new).collect();
+    }
+
+    /// The threats that were not told of yet; now they are.
+    pub(super) fn take_threats(&mut self) -> BTreeSet<SignatureIndex> {
+        std::mem::take(&mut self.threats)
     }
 
     /// What proved it.
@@ -92,6 +107,8 @@ impl Verdict {
 
     /// Adds the signals of another.
     pub(super) fn merge(&mut self, other: &Verdict) {
+        // What was told of once is not told of again.
+        self.threats.extend(other.threats.difference(&self.signatures));
         self.signatures.extend(&other.signatures);
         self.weak.extend(&other.weak);
         self.proofs.extend(&other.proofs);

@@ -11,11 +11,14 @@ use super::event::{
 use super::facts;
 use super::identity::identify;
 use super::names::NameWatch;
+use super::oauth::{self, OAuthBody};
 use super::observer::Observer;
+use super::values::{Attentive, Ear, Heard};
 use crate::flow::FlowInfo;
 use crate::mcp::{self, Message, MessageSink, RawStream, Session};
 use crate::signature::{
-    Generation, HitSet, Matcher, NameField, RequestFields, SignatureIndex, SignatureIndexSet,
+    Generation, HitSet, Matcher, MessageFields, NameField, RequestFields, SignatureIndex,
+    SignatureIndexSet,
 };
 use crate::stream::coding::Decoder;
 use crate::stream::dns::{DnsParser, DnsStream};
@@ -48,6 +51,8 @@ pub(super) struct View {
     /// The exchange whose WebSocket messages are being read.
     websocket: Option<ExchangeId>,
     raw: Option<Box<[RawStream; 2]>>,
+    /// Values of the messages of raw streams, where the set asks for any.
+    raw_values: Option<Box<RawValues>>,
     dns: Option<Box<[DnsStream; 2]>>,
 }
 
@@ -61,6 +66,37 @@ struct Channel {
     /// The messages being read.
     documents: [Option<Box<Document>>; 2],
 }
+
+/// What hit in the messages of a connection without exchanges.
+#[derive(Debug, Default)]
+struct RawValues {
+    /// Of the matcher that the hits are of.
+    generation: Option<Generation>,
+    heard: [Heard; 2],
+    hits: HitSet,
+    signalled: SignatureIndexSet,
+}
+
+impl RawValues {
+    /// Forgets what signatures hit that were replaced since.
+    fn keep_up(&mut self, matcher: &Matcher) {
+        if self.generation != Some(matcher.generation()) {
+            *self = Self { generation: Some(matcher.generation()), ..Self::default() };
+        }
+    }
+}
+
+/// A step over a raw stream.
+#[derive(Clone, Copy, Debug)]
+enum RawStep<'a> {
+    Data(&'a [u8]),
+    Gap(u64),
+    End,
+}
+
+/// A message of a raw stream: what matters if it may be MCP, and what hit in it,
+/// with an excerpt.
+type RawMessage = (Option<MessageFacts>, HitSet, String);
 
 /// An exchange that is watched; its buffers are used again.
 #[derive(Debug, Default)]
@@ -80,6 +116,8 @@ pub(super) struct Watched {
     unconfirmed: HitSet,
     signalled: SignatureIndexSet,
     bodies: [Body; 2],
+    /// The request is one for metadata of OAuth, where the set asks for that.
+    well_known: bool,
 }
 
 impl Watched {
@@ -93,6 +131,7 @@ impl Watched {
         self.response_reported = false;
         self.forget_hits();
         self.bodies = [Body::default(), Body::default()];
+        self.well_known = false;
     }
 
     fn forget_hits(&mut self) {
@@ -220,9 +259,12 @@ impl FlowSink<'_> {
     }
 
     fn found(&mut self, watched: &mut Watched, direction: Direction, found: Found) {
+        if let Found::Value(hits, value) = found {
+            return self.found_value(watched, &hits, value);
+        }
         self.introduce(watched);
         match found {
-            Found::Unconfirmed(_) => {}
+            Found::Unconfirmed(_) | Found::Value(..) => {}
             Found::Endpoint(session) => {
                 self.observer.counters.legacy_endpoints += 1;
                 if let Some(exchange) = watched.id {
@@ -241,6 +283,23 @@ impl FlowSink<'_> {
                     signals,
                 });
             }
+        }
+    }
+
+    /// A value that hit; what follows from it by now is told.
+    fn found_value(&mut self, watched: &mut Watched, hits: &HitSet, value: String) {
+        let mut all = watched.hits.clone();
+        all.extend(hits);
+        let signals = self.observer.matcher.signals(&all);
+        let news = signals.into_iter().any(|signal| !watched.signalled.contains(signal));
+        if news {
+            self.introduce(watched);
+        }
+        watched.hits = all;
+        if news {
+            let signals = self.new_signals(watched);
+            let exchange = watched.id;
+            self.report(Observation::Value { exchange, value: shorten(&value), signals });
         }
     }
 
@@ -296,6 +355,10 @@ impl FlowSink<'_> {
             headers: head.headers,
         };
         matcher.request(&fields, &mut watched.hits);
+        if let Some(fields) = matcher.oauth() {
+            oauth::query(fields, target.query.unwrap_or_default(), &mut watched.hits);
+            watched.well_known = oauth::is_well_known(path);
+        }
         matcher.server_port(self.flow.server_port(), &mut watched.hits);
     }
 
@@ -313,6 +376,18 @@ impl FlowSink<'_> {
                 Body::skipped()
             }
         }
+    }
+
+    fn oauth_request(&self, headers: &[Header<'_>]) -> Option<OAuthBody> {
+        self.observer.matcher.oauth()?;
+        let is_form = find_header(headers, "content-type").is_some_and(oauth::is_form);
+        Some(OAuthBody::of_request(is_form))
+    }
+
+    /// What is downloaded is read only if it is metadata.
+    fn oauth_response(&self, download: bool, metadata: bool) -> Option<OAuthBody> {
+        self.observer.matcher.oauth()?;
+        (!download || metadata).then(|| OAuthBody::of_response(metadata))
     }
 
     fn request_facts(&self, head: &RequestHead<'_>, target: &Target<'_>) -> RequestFacts {
@@ -364,7 +439,11 @@ impl FlowSink<'_> {
 }
 
 fn text(bytes: &[u8]) -> String {
-    facts::truncate(&String::from_utf8_lossy(bytes), MAX_TEXT)
+    shorten(&String::from_utf8_lossy(bytes))
+}
+
+fn shorten(text: &str) -> String {
+    facts::truncate(text, MAX_TEXT)
 }
 
 impl ExchangeSink for FlowSink<'_> {
@@ -374,7 +453,9 @@ impl ExchangeSink for FlowSink<'_> {
         let mut watched = self.open(id);
         let target = Target::parse(head.target);
         self.match_request(&mut watched, head, &target);
-        watched.bodies[Direction::ToServer.index()] = self.decoder(head.headers);
+        watched.bodies[Direction::ToServer.index()] = self
+            .decoder(head.headers)
+            .with_oauth(self.oauth_request(head.headers), &self.observer.matcher);
         watched.request = Some(Box::new(self.request_facts(head, &target)));
         watched.logged = self.observer.http_log.then(|| Box::new(self.logged_request(head)));
         let telling = watched.request.as_ref().is_some_and(|facts| facts.session.is_some());
@@ -398,8 +479,10 @@ impl ExchangeSink for FlowSink<'_> {
         // A refusal may say why in JSON-RPC, whatever was asked for.
         let download = head.status < 400
             && watched.request.as_ref().is_some_and(|request| request.method != "POST");
+        let body = if download { body.events_only() } else { body };
+        let metadata = watched.well_known && head.status < 300;
         watched.bodies[Direction::ToClient.index()] =
-            if download { body.events_only() } else { body };
+            body.with_oauth(self.oauth_response(download, metadata), &self.observer.matcher);
         let facts = response_facts(head);
         let telling = facts.session.is_some();
         watched.response = Some(Box::new(facts));
@@ -604,17 +687,15 @@ impl ConnectionSink for FlowSink<'_> {
     }
 
     fn raw_data(&mut self, direction: Direction, data: &[u8]) {
-        self.raw_step(direction, |stream, sink| {
-            stream.feed(data, sink);
-        });
+        self.raw_step(direction, RawStep::Data(data));
     }
 
     fn raw_gap(&mut self, direction: Direction, len: u64) {
-        self.raw_step(direction, |stream, sink| stream.gap(len, sink));
+        self.raw_step(direction, RawStep::Gap(len));
     }
 
     fn raw_end(&mut self, direction: Direction) {
-        self.raw_step(direction, |stream, sink| stream.finish(true, sink));
+        self.raw_step(direction, RawStep::End);
     }
 
     fn server_port(&self) -> u16 {
@@ -642,13 +723,34 @@ impl ConnectionSink for FlowSink<'_> {
     }
 }
 
-/// The messages that a step over a raw stream gave.
-#[derive(Default)]
-struct Gathered(Vec<MessageFacts>);
+impl RawStep<'_> {
+    fn run(self, stream: &mut RawStream, sink: &mut impl MessageSink) {
+        match self {
+            Self::Data(data) => {
+                stream.feed(data, sink);
+            }
+            Self::Gap(len) => stream.gap(len, sink),
+            Self::End => stream.finish(true, sink),
+        }
+    }
 
-impl MessageSink for Gathered {
-    fn on_message(&mut self, message: &Message) {
-        self.0.extend(facts::of(message));
+    /// Runs the step and listens to the values of messages.
+    fn listen(
+        self,
+        stream: &mut RawStream,
+        (heard, fields): (&mut Heard, &MessageFields),
+        direction: Direction,
+    ) -> Vec<RawMessage> {
+        let mut messages = Vec::new();
+        let mut sink = Attentive {
+            ear: Ear { heard, fields, direction },
+            on_message: |message: &Message, hits: HitSet| {
+                let excerpt = if hits.is_empty() { String::new() } else { facts::excerpt(message) };
+                messages.push((facts::of(message), hits, excerpt));
+            },
+        };
+        self.run(stream, &mut sink);
+        messages
     }
 }
 
@@ -666,18 +768,60 @@ impl FlowSink<'_> {
         self.view.dns = Some(streams);
     }
 
-    fn raw_step(&mut self, direction: Direction, step: impl FnOnce(&mut RawStream, &mut Gathered)) {
-        let raw = self.view.raw.get_or_insert_default();
-        let mut gathered = Gathered::default();
-        step(&mut raw[direction.index()], &mut gathered);
-        for message in gathered.0 {
-            self.report(Observation::Message {
-                exchange: None,
-                direction,
-                carrier: Carrier::Raw,
-                message: Box::new(message),
-                signals: Vec::new(),
-            });
+    fn raw_step(&mut self, direction: Direction, step: RawStep<'_>) {
+        let matcher = Arc::clone(&self.observer.matcher);
+        let stream = &mut self.view.raw.get_or_insert_default()[direction.index()];
+        let messages = match matcher.messages() {
+            None => {
+                let mut messages: Vec<RawMessage> = Vec::new();
+                let mut sink = |message: &Message| {
+                    if let facts @ Some(_) = facts::of(message) {
+                        messages.push((facts, HitSet::new(), String::new()));
+                    }
+                };
+                step.run(stream, &mut sink);
+                messages
+            }
+            Some(fields) => {
+                let values = self.view.raw_values.get_or_insert_default();
+                values.keep_up(&matcher);
+                let heard = &mut values.heard[direction.index()];
+                step.listen(stream, (heard, fields), direction)
+            }
+        };
+        for (message, hits, excerpt) in messages {
+            let signals = self.raw_signals(&hits);
+            let what = match message {
+                Some(message) => Observation::Message {
+                    exchange: None,
+                    direction,
+                    carrier: Carrier::Raw,
+                    message: Box::new(message),
+                    signals,
+                },
+                None if signals.is_empty() => continue,
+                None => Observation::Value { exchange: None, value: excerpt, signals },
+            };
+            self.report(what);
         }
+    }
+
+    /// The signatures that follow from what hit in a message without exchange.
+    fn raw_signals(&mut self, new: &HitSet) -> Vec<SignatureIndex> {
+        if new.is_empty() {
+            return Vec::new();
+        }
+        let port = self.flow.server_port();
+        let Some(RawValues { hits, signalled, .. }) = self.view.raw_values.as_deref_mut() else {
+            return Vec::new();
+        };
+        let matcher = &self.observer.matcher;
+        hits.extend(new);
+        matcher.server_port(port, hits);
+        let signals: Vec<_> =
+            matcher.signals(hits).filter(|signal| signalled.insert(*signal)).collect();
+        self.observer.counters.signals += signals.len() as u64;
+        self.observer.note_signals(&signals);
+        signals
     }
 }

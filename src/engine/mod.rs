@@ -40,7 +40,7 @@ use self::clock::{Clock, Tick};
 pub use self::coverage::coverage;
 use self::shard::Shard;
 pub use self::statistics::{EngineCounters, Statistics};
-use crate::capture::{Block, Fill, Frame, Secrets, SecretsKind};
+use crate::capture::{Block, Fill, Frame, Replay, Secrets, SecretsKind};
 use crate::decode::{DecodeLimits, Decoder};
 use crate::detect::{
     Collector, CollectorLimits, FindingOptions, Observer, ObserverLimits, RowWriter,
@@ -103,6 +103,12 @@ pub trait BlockSource: Send {
     }
 }
 
+impl BlockSource for Replay {
+    fn fill(&mut self, block: &mut Block) -> Fill {
+        Self::fill(self, block)
+    }
+}
+
 /// Everything that workers share: built once, immutable afterwards.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -157,28 +163,22 @@ impl Engine {
             return parallel::run(self, workers, source, sink);
         }
         let mut worker = self.worker();
-        let mut block = Block::new();
-        while source.fill(&mut block) == Fill::Block {
-            if let Some(engine) = source.update() {
-                worker.renew(&engine);
-            }
-            for secrets in block.secrets() {
-                worker.on_secrets(secrets);
-            }
-            for frame in block.frames() {
-                if source.accepts(&frame) {
-                    worker.on_frame(&frame, sink);
-                }
-            }
-            if let Some(time) = block.clock() {
-                worker.on_time(time, sink);
-            }
-            if source.wants_statistics() {
-                sink.statistics(&worker.statistics());
-            }
-            sink.block_end(block.last_time());
-        }
+        worker.replay(source, sink);
         worker.finish(sink)
+    }
+
+    /// Runs all frames of `source` to findings and says which signatures hit,
+    /// whether or not anything came of it.
+    pub(crate) fn replay_traced(
+        &self,
+        source: &mut (impl BlockSource + ?Sized),
+        sink: &mut dyn FindingSink,
+    ) -> SignatureIndexSet {
+        let mut worker = self.worker();
+        worker.trace();
+        worker.replay(source, sink);
+        worker.end(sink);
+        worker.take_trace()
     }
 
     /// What the compiler of the signatures had to say.
@@ -348,13 +348,34 @@ impl Worker {
         }
     }
 
+    /// Runs all frames of `source`, block by block.
+    fn replay(&mut self, source: &mut (impl BlockSource + ?Sized), sink: &mut dyn FindingSink) {
+        let mut block = Block::new();
+        while source.fill(&mut block) == Fill::Block {
+            if let Some(engine) = source.update() {
+                self.renew(&engine);
+            }
+            for secrets in block.secrets() {
+                self.on_secrets(secrets);
+            }
+            for frame in block.frames() {
+                if source.accepts(&frame) {
+                    self.on_frame(&frame, sink);
+                }
+            }
+            if let Some(time) = block.clock() {
+                self.on_time(time, sink);
+            }
+            if source.wants_statistics() {
+                sink.statistics(&self.statistics());
+            }
+            sink.block_end(block.last_time());
+        }
+    }
+
     /// Ends all flows and conversations.
     pub fn finish<S: FindingSink + ?Sized>(mut self, sink: &mut S) -> Statistics {
-        let mut sink = Forward(sink);
-        self.decoder.finish();
-        self.shard.finish();
-        self.collect(&mut sink);
-        self.collector.finish(&mut sink);
+        self.end(sink);
         self.statistics()
     }
 
@@ -368,6 +389,14 @@ impl Worker {
         };
         self.shard.add_to(&mut statistics);
         statistics
+    }
+
+    fn end<S: FindingSink + ?Sized>(&mut self, sink: &mut S) {
+        let mut sink = Forward(sink);
+        self.decoder.finish();
+        self.shard.finish();
+        self.collect(&mut sink);
+        self.collector.finish(&mut sink);
     }
 
     /// From here on notes every signature that hits, whether or not anything
@@ -414,7 +443,7 @@ impl<S: FindingSink + ?Sized> FindingSink for Forward<'_, S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::{Inputs, Replay, SourceId};
+    use crate::capture::{Inputs, SourceId};
     use crate::findings::{HttpRequest, Row};
 
     #[derive(Debug, Default, PartialEq)]
@@ -433,17 +462,9 @@ mod tests {
         }
     }
 
-    struct Captures(Replay);
-
-    impl BlockSource for Captures {
-        fn fill(&mut self, block: &mut Block) -> Fill {
-            self.0.fill(block)
-        }
-    }
-
     fn replay(engine: EngineBuilder, workers: usize) -> Seen {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/pcaps/p-py130-20sessions.pcap");
-        let mut source = Captures(Replay::new(Inputs::expand(&[std::path::PathBuf::from(path)])));
+        let mut source = Replay::new(Inputs::expand([path]));
         let mut seen = Seen::default();
         let workers = NonZeroUsize::new(workers).unwrap();
         engine.build().unwrap().replay(workers, &mut source, &mut seen);

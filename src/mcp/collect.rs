@@ -6,6 +6,7 @@ use super::json::{Container, Interest, Literal, Visitor};
 use super::keys::{
     EnvelopeKey, ErrorDataKey, ItemKey, Key, MAX_KEY, META_PREFIX, ParamKey, ResultKey, Spelling,
 };
+use super::listen::{Listener, Scope};
 use super::message::{Facts, Flags, List, ListFacts, Message, ValueKind, Version, Who};
 use super::path::{Member, Path, Place, list_of};
 use super::shape::Shape;
@@ -42,8 +43,10 @@ pub(super) struct Collector {
     batch_elements: u32,
     /// A top-level object is complete and waits for the end of its document.
     ready: bool,
-    /// A value is handed over raw.
+    /// `params.arguments` is handed over raw.
     raw: bool,
+    /// A listener hears the value that is read, if it is a string.
+    hearing: bool,
     /// The body is in another encoding than UTF-8.
     pub(super) transcoded: bool,
 }
@@ -59,50 +62,109 @@ pub(super) enum Event {
     EmptyBatch,
 }
 
-/// A [`Collector`] and what to do when something is complete.
-pub(super) struct Collecting<'a, F: FnMut(Event, &Message)> {
-    pub(super) collector: &'a mut Collector,
-    pub(super) on_event: F,
+/// Where a collector's findings go.
+pub(super) trait Deliver {
+    fn event(&mut self, event: Event, message: &Message);
+
+    fn listener(&mut self) -> Option<&mut dyn Listener>;
 }
 
-impl<F: FnMut(Event, &Message)> Collecting<'_, F> {
+/// A [`Collector`] and what to do when something is complete.
+pub(super) struct Collecting<'a, D: Deliver> {
+    pub(super) collector: &'a mut Collector,
+    pub(super) delivery: D,
+}
+
+impl<D: Deliver> Collecting<'_, D> {
     fn emit(&mut self, event: Option<Event>) {
         if let Some(event) = event {
-            (self.on_event)(event, &self.collector.message);
+            self.delivery.event(event, &self.collector.message);
         }
+    }
+
+    /// Ends the text that is heard, if one is; says whether the value is none of
+    /// the collector's own.
+    fn end_text(&mut self, last: &[u8], is_string: bool) -> bool {
+        let Some(listener) = self.delivery.listener() else { return false };
+        if !std::mem::take(&mut self.collector.hearing) {
+            return false;
+        }
+        if is_string {
+            listener.text(last);
+        }
+        listener.text_end(is_string);
+        self.collector.raw
     }
 }
 
-impl<F: FnMut(Event, &Message)> Visitor for Collecting<'_, F> {
+impl<D: Deliver> Visitor for Collecting<'_, D> {
     fn begin(&mut self, container: Container) -> bool {
         if self.collector.path.is_empty() && container == Container::Array {
             self.emit(Some(Event::Batch));
+        }
+        if self.end_text(&[], false) {
+            return false;
+        }
+        if let Some(listener) = self.delivery.listener()
+            && self.collector.begins_message(container)
+        {
+            listener.begin();
         }
         self.collector.begin(container)
     }
 
     fn end(&mut self, _: Container) {
+        if let Some(listener) = self.delivery.listener()
+            && self.collector.ends_tool()
+        {
+            listener.tool_end();
+        }
         let event = self.collector.end();
         self.emit(event);
     }
 
     fn part(&mut self, part: &[u8]) {
+        if let Some(listener) = self.delivery.listener()
+            && self.collector.hearing
+        {
+            listener.text(part);
+            // The collector has the value's bytes already.
+            if self.collector.raw {
+                return;
+            }
+        }
         self.collector.part(part);
     }
 
     fn key(&mut self, last: &[u8]) -> Interest {
-        self.collector.token(last, Collector::on_key)
+        let delivery = &mut self.delivery;
+        self.collector.token(last, |this, key| {
+            let interest = this.on_key(key);
+            match delivery.listener() {
+                Some(listener) => this.listen(key, interest, listener),
+                None => interest,
+            }
+        })
     }
 
     fn string(&mut self, last: &[u8]) {
+        if self.end_text(last, true) {
+            return;
+        }
         self.collector.token(last, |this, text| this.scalar(ValueKind::String, text));
     }
 
     fn number(&mut self, last: &[u8]) {
+        if self.end_text(last, false) {
+            return;
+        }
         self.collector.token(last, |this, text| this.scalar(ValueKind::Number, text));
     }
 
     fn literal(&mut self, literal: Literal) {
+        if self.end_text(&[], false) {
+            return;
+        }
         let (kind, text): (_, &[u8]) = match literal {
             Literal::Null => (ValueKind::Null, b""),
             Literal::True => (ValueKind::True, b""),
@@ -114,11 +176,21 @@ impl<F: FnMut(Event, &Message)> Visitor for Collecting<'_, F> {
     }
 
     fn raw(&mut self, bytes: &[u8]) {
-        self.collector.raw(bytes);
+        if let Some(listener) = self.delivery.listener() {
+            listener.json(bytes);
+        }
+        if self.collector.raw {
+            self.collector.raw(bytes);
+        }
     }
 
     fn raw_end(&mut self) {
-        self.collector.raw_end();
+        if let Some(listener) = self.delivery.listener() {
+            listener.json_end();
+        }
+        if self.collector.raw {
+            self.collector.raw_end();
+        }
     }
 
     fn document(&mut self) {
@@ -138,6 +210,7 @@ impl Collector {
         self.nesting = 0;
         self.ready = false;
         self.raw = false;
+        self.hearing = false;
         self.transcoded = false;
     }
 
@@ -373,6 +446,39 @@ impl Collector {
             Member::Unknown => Interest::Skip,
             _ => Interest::Watch,
         }
+    }
+
+    /// Asks a listener about the member whose key was just read.
+    fn listen(&mut self, key: &[u8], interest: Interest, listener: &mut dyn Listener) -> Interest {
+        if self.nesting > 0 {
+            return interest;
+        }
+        let scope = match (self.path.innermost(), self.member) {
+            (Some(Place::Envelope), Member::Envelope(key)) => Scope::Envelope(key),
+            (Some(Place::Params), _) => Scope::Params,
+            (Some(Place::Result), Member::Result(ResultKey::Tools)) => Scope::Tools,
+            (Some(Place::Element(List::Tools)), _) => Scope::Tool,
+            _ => return interest,
+        };
+        let wanted = listener.member(scope, key);
+        self.hearing = wanted.text;
+        match interest {
+            Interest::Raw if wanted.text => Interest::Both,
+            Interest::Watch if wanted.json && scope == Scope::Envelope(EnvelopeKey::Result) => {
+                Interest::Both
+            }
+            Interest::Skip if wanted.text => Interest::Watch,
+            interest => interest,
+        }
+    }
+
+    fn begins_message(&self, container: Container) -> bool {
+        let outside = matches!(self.path.innermost(), None | Some(Place::Batch));
+        outside && container == Container::Object
+    }
+
+    fn ends_tool(&self) -> bool {
+        self.nesting == 0 && self.path.innermost() == Some(Place::Element(List::Tools))
     }
 
     fn find_member(&mut self, place: Place, key: &[u8]) -> Member {

@@ -7,15 +7,21 @@
 //! members does not matter, and nothing of the body is held but the few texts
 //! a [`Message`] keeps. JSON that is no message costs one pass and no event.
 
-use super::collect::{Collecting, Collector, Event};
+use super::collect::{Collecting, Collector, Deliver, Event};
 use super::encoding::{Charset, Decoder};
 use super::json::{Ending, Reason, Tokenizer};
+use super::listen::Listener;
 use super::message::{Message, Version};
 
 /// Receives messages.
 pub trait MessageSink {
     /// A message; it is reused after the call.
     fn on_message(&mut self, message: &Message);
+
+    /// Who hears the values of messages; as a rule nobody.
+    fn listener(&mut self) -> Option<&mut dyn Listener> {
+        None
+    }
 }
 
 impl<F: FnMut(&Message)> MessageSink for F {
@@ -160,10 +166,8 @@ impl Scanner {
             self.cut(sink);
             return Ok(());
         }
-        let mut collecting = Collecting {
-            collector: &mut self.collector,
-            on_event: |event, message: &Message| self.counters.on_event(event, message, sink),
-        };
+        let delivery = Delivery { counters: &mut self.counters, sink };
+        let mut collecting = Collecting { collector: &mut self.collector, delivery };
         match self.tokenizer.finish(&mut collecting) {
             Ending::Clean => {
                 self.end(State::Ended);
@@ -189,10 +193,8 @@ impl Scanner {
             State::Ended => return Ok(()),
             State::Failed(malformed) => return Err(malformed),
         }
-        let mut collecting = Collecting {
-            collector: &mut self.collector,
-            on_event: |event, message: &Message| self.counters.on_event(event, message, sink),
-        };
+        let delivery = Delivery { counters: &mut self.counters, sink };
+        let mut collecting = Collecting { collector: &mut self.collector, delivery };
         match self.tokenizer.feed(bytes, &mut collecting) {
             Ok(()) => {
                 self.offset = self.offset.saturating_add(bytes.len() as u64);
@@ -222,6 +224,22 @@ impl Scanner {
         if self.collector.cut() {
             self.counters.deliver(&self.collector.message, sink);
         }
+    }
+}
+
+/// Counts what is complete and hands it on.
+struct Delivery<'a, S> {
+    counters: &'a mut ScanCounters,
+    sink: &'a mut S,
+}
+
+impl<S: MessageSink> Deliver for Delivery<'_, S> {
+    fn event(&mut self, event: Event, message: &Message) {
+        self.counters.on_event(event, message, self.sink);
+    }
+
+    fn listener(&mut self) -> Option<&mut dyn Listener> {
+        self.sink.listener()
     }
 }
 

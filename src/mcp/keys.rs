@@ -312,7 +312,7 @@ pub(super) const META_PREFIX: &[u8] = b"io.modelcontextprotocol/";
 pub(super) const MAX_KEY: usize = 136;
 
 /// Whether Go's `encoding/json` takes `key` for `name`.
-fn folds_to(key: &[u8], name: &[u8]) -> bool {
+pub(super) fn folds_to(key: &[u8], name: &[u8]) -> bool {
     let mut rest = key;
     for &expected in name {
         let (folded, len) = match *rest {

@@ -36,6 +36,8 @@ pub mod headers;
 mod json;
 mod jsonrpc;
 mod keys;
+mod listen;
+mod members;
 mod message;
 mod path;
 mod revision;
@@ -52,6 +54,8 @@ pub use jsonrpc::{Malformed, MessageSink, ScanCounters, Scanner};
 pub use keys::{
     EnvelopeKey, ErrorDataKey, ErrorKey, InfoKey, ItemKey, MetaKey, ParamKey, ResultKey,
 };
+pub use listen::{Listener, Scope, Wanted, is_key};
+pub use members::{MemberReader, MemberSink};
 pub use message::{
     ContentTypes, Flags, Id, Info, Kind, List, ListFacts, Message, Tool, ValueKind, Version,
 };

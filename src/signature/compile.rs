@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use regex_syntax::hir::Hir;
 
@@ -18,6 +19,8 @@ use super::lists::HostList;
 use super::matcher::{Expression, FieldMatcher, Matcher, Target};
 use super::model::{Clause, Condition, Pattern, Signature, Values};
 use super::names::{NameFields, NameRule, Scope};
+use super::suppress::{Suppressed, Suppression};
+use super::values::{MessageFields, NamedFields};
 use super::{regex, sequences};
 use crate::stream::Direction;
 
@@ -30,6 +33,7 @@ const MAX_BUILDERS: usize = 8;
 /// Automata are taken from the files in `cache` and saved there.
 pub(crate) fn compile(
     signatures: &[Signature],
+    suppressions: &[Suppression],
     budget: &Budget,
     cache: Option<&Path>,
 ) -> Result<(Matcher, Vec<Diagnostic>), Report> {
@@ -43,7 +47,42 @@ pub(crate) fn compile(
             signature.when.as_ref().map(|condition| compiler.condition(condition, &mut next));
         compiler.matcher.conditions.push(condition);
     }
-    compiler.finish(signatures, budget, cache)
+    let mut conditions = Vec::with_capacity(suppressions.len());
+    for (index, suppression) in suppressions.iter().enumerate() {
+        compiler.origin = signatures.len() + index;
+        conditions.push(compiler.condition(&suppression.when, &mut next));
+    }
+    compiler.matcher.suppressed = Suppressed::new(signatures, suppressions, conditions);
+    compiler.finish(Sources { signatures, suppressions }, budget, cache)
+}
+
+/// What is compiled, for those who tell what is wrong with it.
+#[derive(Clone, Copy)]
+struct Sources<'s> {
+    signatures: &'s [Signature],
+    suppressions: &'s [Suppression],
+}
+
+impl Sources<'_> {
+    /// A problem of the signature or suppression that a pattern comes from.
+    fn about(
+        self,
+        severity: Severity,
+        code: &'static str,
+        message: String,
+        origin: usize,
+    ) -> Diagnostic {
+        if let Some(signature) = self.signatures.get(origin) {
+            return Diagnostic::about(severity, code, signature, &message)
+                .at(signature.clause.location.clone());
+        }
+        let problem = Diagnostic::new(severity, code, message);
+        let suppression = origin.checked_sub(self.signatures.len());
+        match suppression.and_then(|index| self.suppressions.get(index)) {
+            Some(suppression) => problem.at(suppression.origin.location.clone()),
+            None => problem,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -51,7 +90,7 @@ struct Compiler {
     matcher: Matcher,
     fields: HashMap<Field, FieldBuilder>,
     name_patterns: FieldBuilder,
-    /// The signature being compiled.
+    /// The signature being compiled, or after all of them the suppression.
     origin: usize,
     /// Clauses of conditions seen, so that equal ones are matched once.
     clauses: HashMap<String, Atom>,
@@ -65,7 +104,7 @@ struct FieldBuilder {
     expressions: Vec<(usize, Hir)>,
     targets: Vec<Target>,
     present: Vec<Target>,
-    /// The signature that each target comes from.
+    /// The signature or suppression that each target comes from.
     origins: Vec<usize>,
 }
 
@@ -156,14 +195,14 @@ impl Compiler {
 
     fn finish(
         mut self,
-        signatures: &[Signature],
+        sources: Sources<'_>,
         budget: &Budget,
         cache: Option<&Path>,
     ) -> Result<(Matcher, Vec<Diagnostic>), Report> {
         self.matcher.ports.sort_unstable();
         let mut notes = Vec::new();
         let mut errors = Vec::new();
-        let fields = build_all(self.fields, self.name_patterns, signatures, budget, cache);
+        let fields = build_all(self.fields, self.name_patterns, sources, budget, cache);
         for Done { field, built, .. } in fields {
             let built = match built {
                 Ok((built, slow)) => {
@@ -185,11 +224,17 @@ impl Compiler {
                     self.matcher.headers.push((name.as_bytes().into(), built));
                 }
                 Some(field) => {
-                    self.matcher.fields.insert(field, built);
+                    self.matcher.fields.insert(field, Arc::new(built));
                 }
             }
         }
         self.matcher.headers.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+        self.matcher.sse_event = self.matcher.fields.get(&Field::SseEvent).cloned();
+        self.matcher.messages = MessageFields::of(&self.matcher.fields).map(Box::new);
+        self.matcher.oauth = NamedFields::of(&self.matcher.fields, |field| match field {
+            Field::OAuth(name) => Some(name),
+            _ => None,
+        });
         // Fields are built in no particular order.
         notes.sort_by(|a, b| a.message.cmp(&b.message));
         errors.sort_by(|a, b| a.message.cmp(&b.message));
@@ -283,21 +328,21 @@ impl FieldBuilder {
 
     /// The matcher, if the automata are those of the same patterns.
     fn restore(&self, saved: &[u8]) -> Option<FieldMatcher> {
-        let automaton = FieldAutomaton::from_bytes(saved, &self.programs.json)?;
+        let automaton = FieldAutomaton::from_bytes(saved)?;
         let (targets, present) = (self.targets.clone(), self.present.clone());
-        Some(FieldMatcher { automaton, targets, present })
+        Some(FieldMatcher { automaton, targets, present, build: Duration::ZERO })
     }
 
-    fn build(self, field: &str, signatures: &[Signature], budget: &Budget) -> BuiltField {
-        let signature =
-            |pattern: usize| self.origins.get(pattern).and_then(|&origin| signatures.get(origin));
+    fn build(self, field: &str, sources: Sources<'_>, budget: &Budget) -> BuiltField {
+        let origin = |pattern: usize| self.origins.get(pattern).copied().unwrap_or(usize::MAX);
+        let start = Instant::now();
         let built = self.automaton(budget);
         let Built { automaton, slow } = built.map_err(|error| match error {
             TooLarge::Expression(pattern) => {
                 let message = "the expression's automaton is over the size budget: it repeats or \
                                alternates too much"
                     .to_owned();
-                about(Severity::Error, "automaton-size", message, signature(pattern))
+                sources.about(Severity::Error, "automaton-size", message, origin(pattern))
             }
             TooLarge::Sequences => {
                 let message =
@@ -316,10 +361,11 @@ impl FieldBuilder {
             let message = "the expression's automaton is over the size budget; it is matched in a \
                            slower way"
                 .to_owned();
-            about(Severity::Warning, "automaton-size", message, signature(pattern))
+            sources.about(Severity::Warning, "automaton-size", message, origin(pattern))
         });
         let slow = slow.collect();
-        Ok((FieldMatcher { automaton, targets: self.targets, present: self.present }, slow))
+        let (targets, present, build) = (self.targets, self.present, start.elapsed());
+        Ok((FieldMatcher { automaton, targets, present, build }, slow))
     }
 }
 
@@ -344,7 +390,7 @@ struct Done {
 fn build_all(
     fields: HashMap<Field, FieldBuilder>,
     names: FieldBuilder,
-    signatures: &[Signature],
+    sources: Sources<'_>,
     budget: &Budget,
     cache: Option<&Path>,
 ) -> Vec<Done> {
@@ -354,7 +400,7 @@ fn build_all(
         .map(|(field, builder)| Waiting { field, key: builder.key(budget), builder })
         .collect();
     waiting.sort_by_key(|waiting| (waiting.builder.size(), waiting.key));
-    let Some(folder) = cache else { return build_in_parallel(waiting, signatures, budget) };
+    let Some(folder) = cache else { return build_in_parallel(waiting, sources, budget) };
     let keys: Vec<Key> = waiting.iter().map(|waiting| waiting.key).collect();
     let cache = Cache::open(folder, &keys);
     let mut done = Vec::new();
@@ -368,7 +414,7 @@ fn build_all(
             None => missing.push(waiting),
         }
     }
-    let built = build_in_parallel(missing, signatures, budget);
+    let built = build_in_parallel(missing, sources, budget);
     let worth_saving = built.iter().any(|done| done.saved().is_some());
     done.extend(built);
     if worth_saving {
@@ -388,11 +434,7 @@ impl Done {
 
 /// Builds each field on its own, the largest first, on as many threads as there
 /// are processors: a scan cannot begin before the last one is ready.
-fn build_in_parallel(
-    waiting: Vec<Waiting>,
-    signatures: &[Signature],
-    budget: &Budget,
-) -> Vec<Done> {
+fn build_in_parallel(waiting: Vec<Waiting>, sources: Sources<'_>, budget: &Budget) -> Vec<Done> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.min(MAX_BUILDERS).min(waiting.len());
     let waiting = Mutex::new(waiting);
@@ -401,7 +443,7 @@ fn build_in_parallel(
     let build = || {
         while let Some(Waiting { field, builder, key }) = next() {
             let name = field.as_ref().map_or_else(|| "names".to_owned(), Field::name);
-            let result = builder.build(&name, signatures, budget);
+            let result = builder.build(&name, sources, budget);
             lock(&built).push(Done { field, key, built: result });
         }
     };
@@ -417,16 +459,6 @@ fn build_in_parallel(
 /// A builder that panicked leaves nothing half done behind the lock.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn about(
-    severity: Severity,
-    code: &'static str,
-    message: String,
-    signature: Option<&Signature>,
-) -> Diagnostic {
-    let Some(signature) = signature else { return Diagnostic::new(severity, code, message) };
-    Diagnostic::about(severity, code, signature, &message).at(signature.clause.location.clone())
 }
 
 fn add_each(

@@ -5,7 +5,10 @@
 //! line with a caret beneath.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::model::Signature;
@@ -194,6 +197,12 @@ impl Source {
         }
     }
 
+    /// Reads a file of at most `limit` bytes.
+    pub(crate) fn read(path: &Path, limit: u64) -> Result<Self, Diagnostic> {
+        let bytes = read_limited(path, limit).map_err(|error| unreadable(path, &error))?;
+        Self::new(&path.to_string_lossy(), bytes)
+    }
+
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
@@ -235,6 +244,32 @@ impl Source {
             at -= 1;
         }
         at
+    }
+}
+
+fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let too_large = || io::Error::other(format!("larger than {} MiB", limit >> 20));
+    if metadata.len() > limit {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(bytes) }
+}
+
+/// Says that a file cannot be read.
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
+    let message = format!("{} cannot be read: {error}", path.display());
+    let problem = Diagnostic::new(Severity::Error, "unreadable", message);
+    // Pipelines show problems by their place.
+    match Source::new(&path.to_string_lossy(), Vec::new()) {
+        Ok(source) => problem.at(source.location(0..0)),
+        Err(_) => problem,
     }
 }
 

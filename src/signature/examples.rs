@@ -3,7 +3,7 @@
 use super::field::{Field, FieldClass};
 use super::hits::{HitSet, SignatureIndex};
 use super::matcher::{Matcher, RequestFields};
-use super::model::{Example, Signature};
+use super::model::Example;
 use super::names::NameField;
 use super::set::SignatureSet;
 use crate::stream::{Direction, Header};
@@ -32,8 +32,11 @@ impl SignatureSet {
             let matches = signature.matches.iter().map(|example| (example, true));
             let misses = signature.misses.iter().map(|example| (example, false));
             for (example, expected) in matches.chain(misses) {
-                let wrong = runs(signature, example)
-                    .filter(|run| run.hits(matcher, index) != expected)
+                let wrong = runs(&signature.clause.fields, example)
+                    .filter(|run| {
+                        let hits = run.run(matcher);
+                        matcher.signals(&hits).any(|signal| signal == index) != expected
+                    })
                     .map(|run| ExampleFailure {
                         signature: index,
                         example: example.clone(),
@@ -47,12 +50,13 @@ impl SignatureSet {
     }
 }
 
-/// The ways in which an example is run.
-fn runs<'e>(signature: &'e Signature, example: &'e Example) -> impl Iterator<Item = Run<'e>> + 'e {
+/// The ways in which an example is run. A plain string is tried in each of `fields`.
+pub(super) fn runs<'e>(
+    fields: &'e [Field],
+    example: &'e Example,
+) -> impl Iterator<Item = Run<'e>> + 'e {
     let plain = example.values.iter().any(|(field, _)| field.is_none());
-    // A plain string is tried in each field of the signature.
-    let fields: Vec<_> =
-        if plain { signature.clause.fields.iter().map(Some).collect() } else { vec![None] };
+    let fields: Vec<_> = if plain { fields.iter().map(Some).collect() } else { vec![None] };
     fields.into_iter().flat_map(move |field| {
         [false, true].map(|bytewise| {
             let values = example.values.iter().filter_map(|(own, text)| {
@@ -64,13 +68,13 @@ fn runs<'e>(signature: &'e Signature, example: &'e Example) -> impl Iterator<Ite
 }
 
 /// One way to run an example.
-struct Run<'e> {
+pub(super) struct Run<'e> {
     values: Vec<(&'e Field, &'e [u8])>,
     bytewise: bool,
 }
 
 impl Run<'_> {
-    fn hits(&self, matcher: &Matcher, signature: SignatureIndex) -> bool {
+    pub(super) fn run(&self, matcher: &Matcher) -> HitSet {
         let mut hits = HitSet::new();
         self.heads(matcher, &mut hits);
         for (field, value) in &self.values {
@@ -86,7 +90,7 @@ impl Run<'_> {
                 }
             }
         }
-        matcher.signals(&hits).any(|signal| signal == signature)
+        hits
     }
 
     /// Names, ports, and what requests and responses begin with. Header fields
@@ -126,7 +130,7 @@ impl Run<'_> {
         }
     }
 
-    fn detail(&self) -> String {
+    pub(super) fn detail(&self) -> String {
         let fields: Vec<_> = self.values.iter().map(|(field, _)| field.name()).collect();
         let cut = if self.bytewise { ", byte by byte" } else { "" };
         format!("{}{cut}", fields.join(", "))

@@ -207,6 +207,32 @@ impl Field {
         }
     }
 
+    /// Whether both fields may be seen of the same exchange: a DNS message, a
+    /// ClientHello, or a request with its response.
+    pub(crate) fn is_seen_with(&self, other: &Self) -> bool {
+        let seen_in = |field: &Self| match field {
+            Self::DnsName => 1,
+            Self::TlsSni => 2,
+            Self::FlowServerPort => 2 | 4,
+            _ => 4,
+        };
+        seen_in(self) & seen_in(other) != 0
+    }
+
+    /// Whether the field has no two values in one exchange.
+    pub(crate) const fn has_one_value(&self) -> bool {
+        matches!(
+            self,
+            Self::TlsSni
+                | Self::DnsName
+                | Self::HttpHost
+                | Self::HttpPath
+                | Self::HttpQuery
+                | Self::HttpMethod
+                | Self::FlowServerPort
+        )
+    }
+
     /// Whether the field is known all at once: by the end of a request's head, or
     /// with a DNS message.
     pub(crate) const fn known_at_once(&self, direction: Option<Direction>) -> bool {

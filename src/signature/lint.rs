@@ -21,6 +21,8 @@ pub const LINTS: &[(&str, &str)] = &[
     ("matches-empty", "An expression that matches the empty string"),
     ("no-literal", "A body pattern without a literal to look for"),
     ("unanchored-path", "A path pattern that may begin in the middle of a segment"),
+    ("unreachable-suppression", "A suppression that never suppresses anything"),
+    ("expired-suppression", "A suppression that holds no more"),
     ("automaton-size", "An expression whose automaton is over the size budget"),
 ];
 
@@ -55,7 +57,12 @@ impl SignatureSet {
             if signature.references.is_empty() {
                 warn("no-reference", "no reference says where the knowledge is from".to_owned());
             }
-            let identity = format!("{}{:?}", signature.clause.identity(), identity_of(signature));
+            let identity = format!(
+                "{}{:?}{}",
+                signature.clause.identity(),
+                identity_of(signature),
+                signature.severity.is_some()
+            );
             if let Some(first) = seen.get(&identity) {
                 warn("duplicate-pattern", format!("asks the same as {}", first.id));
             } else {

@@ -4,13 +4,17 @@
 //! or exchange lives in a [`HitSet`] that the caller keeps.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::automaton::{self, FieldAutomaton};
 use super::field::Field;
 use super::hits::{Atom, HitSet, SignatureIndex};
 use super::lists::HostEntry;
 use super::names::{Name, NameField, NameFields, NameIndex};
+use super::suppress::Suppressed;
+use super::values::{MessageFields, NamedFields};
 use crate::stream::{Direction, Header};
 
 /// A compiled [`SignatureSet`](super::SignatureSet).
@@ -20,13 +24,18 @@ pub struct Matcher {
     pub(super) signatures: usize,
     /// Condition of each signature.
     pub(super) conditions: Vec<Option<Expression>>,
+    /// Where signatures do not count.
+    pub(super) suppressed: Suppressed,
     pub(super) names: NameIndex,
-    pub(super) lists: Vec<std::sync::Arc<super::HostList>>,
+    pub(super) lists: Vec<Arc<super::HostList>>,
     /// Patterns of names that are not exact names or suffixes.
     pub(super) name_patterns: FieldMatcher,
     /// Ports in ascending order.
     pub(super) ports: Vec<(u16, Atom)>,
-    pub(super) fields: HashMap<Field, FieldMatcher>,
+    pub(super) fields: HashMap<Field, Arc<FieldMatcher>>,
+    pub(super) sse_event: Option<Arc<FieldMatcher>>,
+    pub(super) messages: Option<Box<MessageFields>>,
+    pub(super) oauth: NamedFields,
     /// Lower-case names of header fields looked at, shortest first.
     pub(super) headers: Vec<(Box<[u8]>, FieldMatcher)>,
     pub(super) path: FieldMatcher,
@@ -65,6 +74,8 @@ pub struct FieldMatcher {
     pub(super) targets: Vec<Target>,
     /// Patterns that any value hits.
     pub(super) present: Vec<Target>,
+    /// Time that the automaton took to build.
+    pub(super) build: Duration,
 }
 
 /// Where a text that comes in slices is, and which way it travels: all that a flow
@@ -110,6 +121,8 @@ pub struct AutomatonInfo {
     pub dfas: usize,
     /// Bytes it takes.
     pub bytes: usize,
+    /// Time that it took to build; none if it was taken from the cache.
+    pub build: Duration,
 }
 
 impl Matcher {
@@ -167,27 +180,53 @@ impl Matcher {
             Field::HttpQuery => Some(&self.query),
             Field::HttpMethod => Some(&self.method),
             Field::HttpBody => Some(&self.body),
-            field => self.fields.get(field),
+            field => self.fields.get(field).map(Arc::as_ref),
         }
         .filter(|matcher| !matcher.is_empty())
     }
 
-    /// The fields besides those of HTTP that have patterns: of messages, tools and
-    /// OAuth. What parses those hands each value it meets to the field's matcher.
-    pub fn message_fields(&self) -> impl Iterator<Item = (&Field, &FieldMatcher)> {
-        self.fields.iter().filter(|(_, matcher)| !matcher.is_empty())
+    /// The patterns of a field other than names and ports, be it a header field;
+    /// to be looked up once and kept.
+    pub(crate) fn any_field(&self, field: &Field) -> Option<&FieldMatcher> {
+        let Field::HttpHeader(name) = field else { return self.field(field) };
+        let mut headers = self.headers.iter();
+        headers.find(|(known, _)| **known == *name.as_bytes()).map(|(_, matcher)| matcher)
     }
 
-    /// The signatures that follow from the hits: those whose own pattern hit and
-    /// whose conditions hold. More may follow when more has hit.
+    /// The patterns of `sse.event`, if there are any.
+    pub fn sse_event(&self) -> Option<&FieldMatcher> {
+        self.sse_event.as_deref()
+    }
+
+    /// The patterns of `jsonrpc.*` and `mcp.*`, if there are any.
+    pub fn messages(&self) -> Option<&MessageFields> {
+        self.messages.as_deref()
+    }
+
+    /// The patterns of `oauth.NAME`, if there are any.
+    pub fn oauth(&self) -> Option<&NamedFields> {
+        Some(&self.oauth).filter(|fields| !fields.is_empty())
+    }
+
+    /// The signatures that follow from the hits: those whose own pattern hit, whose
+    /// conditions hold and that are not suppressed. More may follow when more has hit.
     pub fn signals<'m>(&'m self, hits: &'m HitSet) -> impl Iterator<Item = SignatureIndex> + 'm {
         hits.atoms()
             .take_while(|atom| (atom.0 as usize) < self.signatures)
-            .filter(|atom| {
-                let condition = self.conditions.get(atom.0 as usize).and_then(Option::as_ref);
-                condition.is_none_or(|condition| condition.holds(hits))
-            })
+            .filter(|&atom| self.hits(atom, hits) && !self.suppressed.holds(atom, hits))
             .map(|atom| SignatureIndex(atom.0))
+    }
+
+    /// Whether a signature's own pattern hit and its conditions hold.
+    pub(super) fn hits(&self, signature: Atom, hits: &HitSet) -> bool {
+        let condition = self.conditions.get(signature.0 as usize).and_then(Option::as_ref);
+        hits.contains(signature) && condition.is_none_or(|condition| condition.holds(hits))
+    }
+
+    /// The signatures whose own pattern hit, whether or not their conditions hold.
+    pub(crate) fn patterns<'m>(&'m self, hits: &'m HitSet) -> impl Iterator<Item = SignatureIndex> {
+        let own = hits.atoms().take_while(|atom| (atom.0 as usize) < self.signatures);
+        own.map(|atom| SignatureIndex(atom.0))
     }
 
     /// The list entry that names a host (with a path, where the host serves other
@@ -209,7 +248,7 @@ impl Matcher {
             ("http.method".to_owned(), &self.method),
             ("http.body".to_owned(), &self.body),
         ];
-        let fields = self.fields.iter().map(|(field, matcher)| (field.name(), matcher));
+        let fields = self.fields.iter().map(|(field, matcher)| (field.name(), &**matcher));
         let headers = self.headers.iter().map(|(name, matcher)| {
             (format!("http.header.{}", String::from_utf8_lossy(name)), matcher)
         });
@@ -223,6 +262,7 @@ impl Matcher {
                 patterns: matcher.targets.len() + matcher.present.len(),
                 dfas: matcher.automaton.dfas(),
                 bytes: matcher.automaton.memory_usage(),
+                build: matcher.build,
             })
             .collect();
         infos.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.field.cmp(&b.field)));
@@ -300,6 +340,9 @@ impl FieldMatcher {
     /// Ends a text.
     pub fn finish(&self, cursor: Cursor, hits: &mut HitSet) {
         let Cursor { place, direction } = cursor;
+        for target in &self.present {
+            target.hit(direction, hits);
+        }
         self.automaton.finish(place, &mut |pattern| self.note(pattern, direction, hits));
     }
 
@@ -330,7 +373,7 @@ impl Target {
 }
 
 impl Expression {
-    fn holds(&self, hits: &HitSet) -> bool {
+    pub(super) fn holds(&self, hits: &HitSet) -> bool {
         match self {
             Self::Atom(atom) => hits.contains(*atom),
             Self::All(inner) => inner.iter().all(|inner| inner.holds(hits)),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::field::{Field, FieldClass};
 use super::lists::HostList;
+use crate::findings::Severity;
 use crate::stream::Direction;
 
 /// Declares a fieldless enum whose values have fixed names in signature files.
@@ -87,6 +88,9 @@ named! {
         V20260728 = "2026-07-28",
     }
 }
+
+/// Names of the directions: to the server and to the client.
+pub(crate) const DIRECTIONS: &[&str] = &["to_server", "to_client"];
 
 /// The kinds of weak evidence seen for one flow or conversation.
 ///
@@ -207,17 +211,22 @@ impl Pattern {
     }
 
     /// Whether the pattern suits values of a class.
-    pub(crate) const fn suits(&self, class: FieldClass) -> bool {
+    pub(crate) fn suits(&self, class: FieldClass) -> bool {
+        Self::key_suits(self.key(), class)
+    }
+
+    /// Whether the pattern of that key suits values of a class.
+    pub(crate) fn key_suits(key: &str, class: FieldClass) -> bool {
         use FieldClass::{Json, Name, Path, Port, Text};
-        match self {
-            Self::Exact(_) => matches!(class, Name | Path | Text),
-            Self::Substring(_) | Self::Word(_) | Self::Regex(_) => !matches!(class, Port),
-            Self::Prefix(_) => matches!(class, Text | Path),
-            Self::Suffix(_) | Self::Wildcard(_) | Self::Hosts(_) => matches!(class, Name),
-            Self::PathPrefix(_) | Self::PathSuffix(_) => matches!(class, Path),
-            Self::JsonString(_) | Self::JsonMember(_) => matches!(class, Json),
-            Self::Port(_) => matches!(class, Port),
-            Self::Present => matches!(class, Path | Text),
+        match key {
+            "exact" => matches!(class, Name | Path | Text),
+            "substring" | "word" | "regex" => !matches!(class, Port),
+            "prefix" | "present" => matches!(class, Text | Path),
+            "suffix" | "wildcard" | "hosts" => matches!(class, Name),
+            "path_prefix" | "path_suffix" => matches!(class, Path),
+            "json_string" | "json_member" => matches!(class, Json),
+            "port" => matches!(class, Port),
+            _ => false,
         }
     }
 
@@ -268,6 +277,13 @@ pub struct Clause {
 }
 
 impl Clause {
+    /// Whether the patterns are the same, in whatever fields.
+    pub(crate) fn asks_the_same(&self, other: &Self) -> bool {
+        let same =
+            Self { fields: other.fields.clone(), direction: other.direction, ..self.clone() };
+        same.identity() == other.identity()
+    }
+
     /// The same for clauses that ask the same, wherever they are written.
     pub(crate) fn identity(&self) -> String {
         let mut fields: Vec<_> = self.fields.iter().map(Field::name).collect();
@@ -345,8 +361,10 @@ pub struct Signature {
     pub clause: Clause,
     /// What else must hold.
     pub when: Option<Condition>,
-    /// What a hit is worth.
+    /// What a hit is worth as evidence of MCP; [`Strength::Context`] for threats.
     pub strength: Strength,
+    /// How much it matters, if the signature finds a threat and no evidence.
+    pub severity: Option<Severity>,
     /// Which kind of evidence a hit is.
     pub kind: EvidenceKind,
     /// Free tags, such as `owasp:MCP09` or `cve:CVE-2025-49596`.
@@ -377,7 +395,9 @@ impl Signature {
     /// confirms or refutes it. The signature's strength counts only where the
     /// parser could do neither (cut or one-sided content).
     pub fn nominates(&self) -> bool {
-        self.clause.fields.contains(&Field::HttpBody) && self.kind == EvidenceKind::Body
+        self.severity.is_none()
+            && self.clause.fields.contains(&Field::HttpBody)
+            && self.kind == EvidenceKind::Body
     }
 }
 

@@ -1,18 +1,19 @@
 //! Sets of signatures: built in, read from files, merged.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::automaton::Budget;
 use super::builtin;
 use super::compile;
-use super::diagnostic::{Diagnostic, Report, Severity, Source};
+use super::date::Date;
+use super::diagnostic::{Diagnostic, Report, Severity, Source, unreadable};
 use super::hits::SignatureIndex;
 use super::matcher::Matcher;
 use super::model::Signature;
 use super::parse;
+use super::suppress::Suppression;
 
 /// Bytes of a signature file, at most.
 const MAX_SET_BYTES: u64 = 4 << 20;
@@ -25,12 +26,20 @@ const MAX_LIST_BYTES: u64 = 32 << 20;
 pub struct SignatureSet {
     signatures: Vec<Signature>,
     ids: HashMap<Box<str>, SignatureIndex>,
+    suppressions: Vec<Suppression>,
 }
 
 impl SignatureSet {
     /// No signatures.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A set of one signature.
+    pub(crate) fn single(signature: Signature) -> Self {
+        let mut set = Self::new();
+        set.push(signature);
+        set
     }
 
     /// The shipped sets. (A test reads them, so that this cannot fail.)
@@ -78,7 +87,7 @@ impl SignatureSet {
         if problems.is_empty() { Ok(set) } else { Err(Report(problems)) }
     }
 
-    /// Adds the signatures of another set. An id that is already there is an
+    /// Adds the signatures and suppressions of another set. An id that is already there is an
     /// error, and nothing is added.
     pub fn merge(&mut self, other: Self) -> Result<(), Report> {
         let clashes: Vec<_> = other
@@ -102,7 +111,27 @@ impl SignatureSet {
         for signature in other.signatures {
             self.push(signature);
         }
+        self.suppressions.extend(other.suppressions);
         Ok(())
+    }
+
+    /// Forgets the suppressions that are over. Until this is called, all hold,
+    /// whatever day it is.
+    pub fn expire(&mut self, today: Date) {
+        self.suppressions.retain(|suppression| !suppression.is_over(today));
+    }
+
+    /// The set, and behind it the shipped signatures that it does not have, which
+    /// its suppressions may name.
+    #[must_use]
+    pub fn with_shipped(&self) -> Self {
+        let mut set = self.clone();
+        for signature in Self::builtin().signatures {
+            if set.find(&signature.id).is_none() {
+                set.push(signature);
+            }
+        }
+        set
     }
 
     /// Compiles the set. The diagnostics are warnings about signatures that had
@@ -114,17 +143,22 @@ impl SignatureSet {
     /// Compiles the set, or takes what was compiled before from `folder`, where
     /// it leaves what it compiles. A damaged or foreign file there is replaced.
     pub fn compile_cached(&self, folder: &Path) -> Result<(Matcher, Vec<Diagnostic>), Report> {
-        compile::compile(&self.signatures, &Budget::default(), Some(folder))
+        compile::compile(&self.signatures, &self.suppressions, &Budget::default(), Some(folder))
     }
 
     /// Compiles the set within a budget.
     pub fn compile_within(&self, budget: &Budget) -> Result<(Matcher, Vec<Diagnostic>), Report> {
-        compile::compile(&self.signatures, budget, None)
+        compile::compile(&self.signatures, &self.suppressions, budget, None)
     }
 
     /// All signatures; [`SignatureIndex::index`] is an index into them.
     pub fn signatures(&self) -> &[Signature] {
         &self.signatures
+    }
+
+    /// Where signatures do not count.
+    pub fn suppressions(&self) -> &[Suppression] {
+        &self.suppressions
     }
 
     /// The signature at an index of this set (or of the matcher compiled from it).
@@ -153,9 +187,11 @@ impl SignatureSet {
 
     fn read(source: &Source, read_list: &mut parse::ListReader<'_>) -> Result<Self, Report> {
         let mut set = Self::new();
-        for signature in parse::parse(source, read_list).map_err(Report)? {
+        let parsed = parse::parse(source, read_list).map_err(Report)?;
+        for signature in parsed.signatures {
             set.push(signature);
         }
+        set.suppressions = parsed.suppressions;
         Ok(set)
     }
 
@@ -166,7 +202,7 @@ impl SignatureSet {
     }
 
     fn load_file(path: &Path) -> Result<Self, Report> {
-        let source = read_source(path, MAX_SET_BYTES).map_err(|problem| Report(vec![problem]))?;
+        let source = Source::read(path, MAX_SET_BYTES).map_err(|problem| Report(vec![problem]))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         Self::read(&source, &mut |name| {
             let inside = Path::new(name).components().all(|c| matches!(c, Component::Normal(_)));
@@ -174,7 +210,7 @@ impl SignatureSet {
                 let message = format!("`{name}` is not a file beside the set or below it");
                 return Err(Diagnostic::new(Severity::Error, "list", message));
             }
-            read_source(&folder.join(name), MAX_LIST_BYTES)
+            Source::read(&folder.join(name), MAX_LIST_BYTES)
         })
     }
 }
@@ -204,41 +240,14 @@ fn set_files(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn read_source(path: &Path, limit: u64) -> Result<Source, Diagnostic> {
-    let bytes = read_limited(path, limit).map_err(|error| unreadable(path, &error))?;
-    Source::new(&path.to_string_lossy(), bytes)
-}
-
-fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let too_large = || io::Error::other(format!("larger than {} MiB", limit >> 20));
-    if metadata.len() > limit {
-        return Err(too_large());
-    }
-    let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(bytes) }
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
-    let message = format!("{} cannot be read: {error}", path.display());
-    let problem = Diagnostic::new(Severity::Error, "unreadable", message);
-    // Pipelines show problems by their place.
-    match Source::new(&path.to_string_lossy(), Vec::new()) {
-        Ok(source) => problem.at(source.location(0..0)),
-        Err(_) => problem,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
+    use super::super::parse::keys;
     use super::*;
+    use crate::signature::AutomatonInfo;
     use crate::signature::Field;
 
     /// A folder of its own for each test, removed afterwards.
@@ -306,15 +315,29 @@ mod tests {
     fn the_sets_in_the_documentation_are_what_it_says_they_are() {
         let text = include_str!("../../docs/signatures.md");
         let blocks: Vec<_> = text.split("```toml\n").skip(1).collect();
-        assert!(blocks.len() >= 4);
+        assert!(blocks.len() >= 6);
         for block in blocks {
             let block = block.split("```").next().unwrap();
             let set = SignatureSet::parse("docs/signatures.md", block).unwrap();
             let (matcher, notes) = set.compile().unwrap();
             assert_eq!((set.test_examples(&matcher), notes), (vec![], vec![]), "{block}");
+            let all = set.with_shipped();
+            let (matcher, _) = all.compile().unwrap();
+            assert_eq!(all.test_suppressions(&matcher), [], "{block}");
+            let today = Date::parse("2026-01-01").unwrap();
+            assert_eq!(all.lint_suppressions(&matcher, today), [], "{block}");
         }
         for name in Field::NAMES {
             assert!(text.contains(name), "{name} is not described");
+        }
+        for keys in [keys::ROOT, keys::SIGNATURE, keys::CONDITION, keys::SUPPRESSION] {
+            for key in keys::names(keys) {
+                let forms = ["`", "`[", "`[[", "{ "].map(|before| format!("{before}{key}"));
+                assert!(forms.iter().any(|form| text.contains(form)), "{key} is not described");
+            }
+        }
+        for (code, _) in super::super::LINTS {
+            assert!(text.contains(&format!("`{code}`")), "{code} is not described");
         }
     }
 
@@ -334,7 +357,11 @@ mod tests {
             let (matcher, notes) = set.compile_cached(folder.path()).unwrap();
             assert_eq!((set.test_examples(&matcher), notes), (vec![], vec![]));
             let (fresh, _) = set.compile().unwrap();
-            assert_eq!(matcher.automata(), fresh.automata());
+            let automata = |matcher: &Matcher| {
+                let same = |info| AutomatonInfo { build: Duration::ZERO, ..info };
+                matcher.automata().into_iter().map(same).collect::<Vec<_>>()
+            };
+            assert_eq!(automata(&matcher), automata(&fresh));
             assert_eq!(folder.path().read_dir().unwrap().count(), 1);
         }
     }
@@ -347,7 +374,7 @@ mod tests {
         let set = SignatureSet::parse("slow.toml", text).unwrap();
         let budget = Budget { sequences: 1 << 20, expressions: 16 << 10 };
         for _ in 0..2 {
-            let compiled = compile::compile(&set.signatures, &budget, Some(folder.path()));
+            let compiled = compile::compile(&set.signatures, &[], &budget, Some(folder.path()));
             let (_, notes) = compiled.unwrap();
             assert_eq!(notes.len(), 1);
         }

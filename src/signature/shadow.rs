@@ -60,9 +60,18 @@ impl SignatureSet {
         covering(matcher, signature, own).into_iter().find_map(|atom| {
             let other = self.signatures().get(atom.0 as usize)?;
             // Of two that say the same, the first one stays.
-            let mutual =
-                || says_as_much(signature, other) && covering(matcher, other, atom).contains(&own);
-            (says_as_much(other, signature) && (atom < own || !mutual())).then_some(other)
+            // What is suppressed elsewhere says less there.
+            let counts = |wide: Atom, narrow: Atom| {
+                let suppressed: Vec<_> = matcher.suppressed.of(narrow).collect();
+                matcher.suppressed.of(wide).all(|number| suppressed.contains(&number))
+            };
+            let mutual = || {
+                says_as_much(signature, other)
+                    && counts(own, atom)
+                    && covering(matcher, other, atom).contains(&own)
+            };
+            let superfluous = says_as_much(other, signature) && counts(atom, own);
+            (superfluous && (atom < own || !mutual())).then_some(other)
         })
     }
 }
@@ -94,6 +103,8 @@ fn says_as_much(wide: &Signature, narrow: &Signature) -> bool {
     // That is `duplicate-pattern`.
     let duplicate = same_condition && wide.clause.identity() == narrow.clause.identity();
     wide.kind == narrow.kind
+        && wide.severity.is_some() == narrow.severity.is_some()
+        && wide.severity >= narrow.severity
         && wide.strength >= narrow.strength
         && (wide.when.is_none() || same_condition)
         && !duplicate
@@ -170,7 +181,8 @@ fn directions(signature: &Signature) -> impl Iterator<Item = Direction> {
         .filter(move |&direction| wanted.is_none_or(|wanted| wanted == direction))
 }
 
-fn run(matcher: &Matcher, field: &Field, direction: Direction, text: &str) -> HitSet {
+/// What hits in a value of a field.
+pub(super) fn run(matcher: &Matcher, field: &Field, direction: Direction, text: &str) -> HitSet {
     let mut hits = HitSet::new();
     let value = text.as_bytes();
     match field {
@@ -204,7 +216,7 @@ fn header(matcher: &Matcher, name: &str, direction: Direction, value: &[u8], hit
 
 /// Texts that the pattern hits, in each of the surroundings that it allows; none
 /// where such texts cannot be told.
-fn texts(pattern: &Pattern) -> Vec<String> {
+pub(super) fn texts(pattern: &Pattern) -> Vec<String> {
     const F: &str = FILLER;
     let each = |values: &Values, around: fn(&str) -> Vec<String>| {
         let mut texts = Vec::new();
@@ -311,7 +323,7 @@ mod tests {
         let mut text = String::from("version = 1\n");
         for (index, lines) in signatures.iter().enumerate() {
             text += &format!("[[signature]]\nid = \"s{index}\"\ntitle = \"t\"\n{lines}\n");
-            if !lines.contains("strength") {
+            if !lines.contains("strength") && !lines.contains("severity") {
                 text += "strength = \"weak\"\n";
             }
         }
@@ -398,6 +410,45 @@ mod tests {
         ] {
             let found = lints(&[first, second]);
             assert!(found.iter().all(|(_, id)| id != "s1"), "{second} beside {first}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn threats_and_evidence_shadow_their_like_only() {
+        let worth =
+            |text: &str, worth: &str| format!("field = 'http.body'\nsubstring = '{text}'\n{worth}");
+        for (wide, narrow, shadow) in [
+            ("strength = 'weak'", "severity = 'low'", false),
+            ("severity = 'low'", "strength = 'context'", false),
+            ("severity = 'low'", "severity = 'high'", false),
+            ("severity = 'high'", "severity = 'low'", true),
+        ] {
+            let found = lints(&[&worth("tools", wide), &worth("tools/call", narrow)]);
+            let expected = if shadow { shadowed("s1") } else { vec![] };
+            assert_eq!(found, expected, "{narrow} beside {wide}");
+        }
+    }
+
+    #[test]
+    fn what_counts_elsewhere_is_not_shadowed_by_what_is_suppressed() {
+        let text = |named: &str| {
+            let signature = |id: &str, text: &str| {
+                format!(
+                    "[[signature]]\nid = '{id}'\ntitle = 't'\nstrength = 'weak'\n\
+                     field = 'http.query'\nsubstring = '{text}'\n"
+                )
+            };
+            let when = "when = { field = 'http.method', exact = 'GET' }";
+            let wide = signature("a", "tools");
+            let narrow = signature("b", "tools/call");
+            format!(
+                "version = 1\n{wide}{narrow}[[suppress]]\nsignature = '{named}'\nreason = 'r'\n{when}\n"
+            )
+        };
+        for (named, shadowed) in [("a", 0), ("*", 1), ("b", 1)] {
+            let set = SignatureSet::parse("t.toml", &text(named)).unwrap();
+            let (matcher, _) = set.compile().unwrap();
+            assert_eq!(set.lint_compiled(&matcher).len(), shadowed, "{named}");
         }
     }
 

@@ -12,7 +12,7 @@ pub mod preface;
 pub mod quic;
 pub mod sse;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod tls;
 pub mod uri;
 pub mod websocket;

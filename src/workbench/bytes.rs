@@ -16,12 +16,15 @@ const END_HEADERS: u8 = 4;
 /// A request over HTTP/1.1, and the response to it.
 pub(super) fn http1(http: &Http) -> [Vec<u8>; 2] {
     let mut request = [http.method.as_bytes(), b" ", &http.target, b" HTTP/1.1\r\n"].concat();
-    let mut response = b"HTTP/1.1 200 OK\r\n".to_vec();
+    let mut response = format!("HTTP/1.1 {} OK\r\n", http.status).into_bytes();
     field(&mut request, http, "Host", &http.host);
+    let [asked, answered] = &http.own_headers;
     for (name, value) in &http.headers {
         field(&mut request, http, name, value);
         field(&mut response, http, name, value);
     }
+    asked.iter().for_each(|(name, value)| field(&mut request, http, name, value));
+    answered.iter().for_each(|(name, value)| field(&mut response, http, name, value));
     content1(&mut request, http, &http.request);
     content1(&mut response, http, &http.response);
     [request, response]
@@ -63,15 +66,22 @@ pub(super) fn http2(http: &Http) -> [Vec<u8>; 2] {
     literal(&mut head, ":scheme", b"http");
     literal(&mut head, ":authority", http.host.as_bytes());
     literal(&mut head, ":path", &http.target);
-    content2(&mut request, http, head, &http.request);
+    let [asked, answered] = &http.own_headers;
+    content2(&mut request, http, head, asked, &http.request);
     let mut head = Vec::new();
-    literal(&mut head, ":status", b"200");
-    content2(&mut response, http, head, &http.response);
+    literal(&mut head, ":status", http.status.to_string().as_bytes());
+    content2(&mut response, http, head, answered, &http.response);
     [request, response]
 }
 
-fn content2(out: &mut Vec<u8>, http: &Http, mut head: Vec<u8>, content: &Content) {
-    for (name, value) in &http.headers {
+fn content2(
+    out: &mut Vec<u8>,
+    http: &Http,
+    mut head: Vec<u8>,
+    own: &[(String, String)],
+    content: &Content,
+) {
+    for (name, value) in http.headers.iter().chain(own) {
         literal(&mut head, &name.to_ascii_lowercase(), value.as_bytes());
     }
     if let Some(coding) = content.coding {

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use super::bytes;
+use super::documents::Documents;
 use super::wire::{Connection, Side, datagram};
 pub use super::wire::{Cut, Frames};
 use crate::signature::{Condition, Example, Field, Signature};
@@ -66,6 +67,10 @@ pub struct Http {
     pub target: Vec<u8>,
     /// Header fields of both the request and its response.
     pub headers: Vec<(String, String)>,
+    /// Header fields of the request alone, and of the response alone.
+    pub own_headers: [Vec<(String, String)>; 2],
+    /// Status of the response.
+    pub status: u16,
     /// Content of the request.
     pub request: Content,
     /// Content of the response.
@@ -104,6 +109,8 @@ impl Default for Http {
             host: HOST.to_owned(),
             target: TARGET.to_vec(),
             headers: Vec::new(),
+            own_headers: [Vec::new(), Vec::new()],
+            status: 200,
             request: Content::default(),
             response: Content::default(),
             loud_names: false,
@@ -141,7 +148,7 @@ impl Carried {
 /// Why an example is in no traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotCarried {
-    /// The engine gets this field from messages, not from the wire.
+    /// The values of other fields leave no room for this one.
     Field(Field),
     /// The field cannot have this value.
     Value(Field),
@@ -150,7 +157,7 @@ pub enum NotCarried {
 impl fmt::Display for NotCarried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Field(field) => write!(f, "no traffic is made for `{}`", field.name()),
+            Self::Field(field) => write!(f, "`{}` does not go with the other values", field.name()),
             Self::Value(field) => write!(f, "`{}` cannot be so on the wire", field.name()),
         }
     }
@@ -176,34 +183,54 @@ pub fn carry(signature: &Signature, example: &Example) -> Result<Vec<Carried>, N
     Ok(all)
 }
 
-/// Which of the two bodies holds the value of `http.body`.
+/// The traffic that carries the value of one field.
+pub(super) fn carry_value(
+    field: &Field,
+    value: &str,
+    direction: Direction,
+) -> Result<Vec<Carried>, NotCarried> {
+    let place = match direction {
+        Direction::ToServer => Place::Request,
+        Direction::ToClient => Place::Response,
+    };
+    Carrier::of(&[(field, value)], place).map(Carrier::carried)
+}
+
+/// Which of the two bodies holds the values that either may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     Request,
     Response,
     Both,
 }
 
 fn places(signature: &Signature, values: &[(&Field, &str)]) -> Vec<Place> {
-    if !values.iter().any(|(field, _)| **field == Field::HttpBody) {
+    if !values.iter().any(|(field, _)| is_content(field)) {
         return vec![Place::Request];
     }
-    if !signature.clause.fields.contains(&Field::HttpBody) {
+    if !signature.clause.fields.iter().any(is_content) {
         let asked = signature.when.as_ref().is_some_and(asks_for_response);
         return vec![if asked { Place::Both } else { Place::Request }];
     }
+    let has_side = values.iter().any(|(field, _)| Documents::side(field).is_some());
     match signature.clause.direction {
         Some(Direction::ToServer) => vec![Place::Request],
         Some(Direction::ToClient) => vec![Place::Response],
+        // Of what only one side says, that side decides.
+        None if has_side => vec![Place::Both],
         None => vec![Place::Request, Place::Response],
     }
+}
+
+/// Whether either body may hold the field.
+fn is_content(field: &Field) -> bool {
+    *field == Field::HttpBody || Documents::hold(field)
 }
 
 fn asks_for_response(condition: &Condition) -> bool {
     match condition {
         Condition::Clause(clause) => {
-            clause.fields.contains(&Field::HttpBody)
-                && clause.direction == Some(Direction::ToClient)
+            clause.fields.iter().any(is_content) && clause.direction == Some(Direction::ToClient)
         }
         Condition::All(inner) | Condition::Any(inner) => inner.iter().any(asks_for_response),
         Condition::Not(inner) => asks_for_response(inner),
@@ -219,6 +246,7 @@ struct Carrier {
     query: Option<String>,
     names: Vec<Carried>,
     port: Option<u16>,
+    documents: Documents,
 }
 
 impl Carrier {
@@ -226,6 +254,16 @@ impl Carrier {
         let mut carrier = Self::default();
         for &(field, value) in values {
             carrier.put(field, value, place)?;
+        }
+        let Self { http, documents, .. } = &mut carrier;
+        let made = std::mem::take(documents).bodies(place);
+        for (content, body) in [&mut http.request, &mut http.response].into_iter().zip(made) {
+            let Some(body) = body else { continue };
+            if let (false, Some((field, _))) = (content.body.is_empty(), values.first()) {
+                return Err(NotCarried::Field(Field::clone(field)));
+            }
+            content.body = body.bytes;
+            http.headers.extend(body.header);
         }
         Ok(carrier)
     }
@@ -278,7 +316,7 @@ impl Carrier {
                 self.http.response.body = format!("event: {value}\ndata: {{}}\n\n").into_bytes();
             }
             Field::FlowServerPort => self.port = value.parse().ok(),
-            field => return Err(NotCarried::Field(field.clone())),
+            field => allowed(self.documents.put(field, value))?,
         }
         Ok(())
     }

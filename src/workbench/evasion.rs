@@ -29,23 +29,24 @@ impl Transform {
     }
 }
 
-const BODY: &[&str] = &["http.body"];
-const CONTENT: &[&str] = &["http.body", "sse.event"];
-const HTTP: &[&str] = &["http.*", "sse.event"];
+const BODY: &[&str] = &["http.body", "jsonrpc.*", "mcp.*"];
+const JSON: &[&str] = &["http.body", "jsonrpc.*", "mcp.*", "oauth.*"];
+const CONTENT: &[&str] = &["http.body", "sse.event", "jsonrpc.*", "mcp.*", "oauth.*"];
+const HTTP: &[&str] = &["http.*", "sse.event", "jsonrpc.*", "mcp.*", "oauth.*"];
 const NAMES: &[&str] = &["tls.sni", "dns.name", "http.host"];
 const PATH: &[&str] = &["http.path"];
 const ALL: &[&str] = &["all"];
 
 /// Every transform.
 pub const TRANSFORMS: &[Transform] = &[
-    of("json-escapes", BODY, |c| json(c, |text| Some(escaped(text)))),
-    of("json-solidus", BODY, |c| json(c, |text| Some(solidus(text)))),
-    of("white-space", BODY, |c| json(c, |text| Some(spaced(text)))),
-    of("member-order", BODY, |c| json(c, reordered)),
+    of("json-escapes", JSON, |c| json(c, |text| Some(escaped(text)))),
+    of("json-solidus", JSON, |c| json(c, |text| Some(solidus(text)))),
+    of("white-space", JSON, |c| json(c, |text| Some(spaced(text)))),
+    of("member-order", JSON, |c| json(c, reordered)),
     of("batch", BODY, |c| {
         json(c, |text| text.trim_start().starts_with('{').then(|| format!("[{text}]")))
     }),
-    of("byte-order-mark", BODY, |c| json(c, |text| Some(format!("\u{feff}{text}")))),
+    of("byte-order-mark", JSON, |c| json(c, |text| Some(format!("\u{feff}{text}")))),
     of("chunks", CONTENT, |c| content(c, |content| Some(Content { chunks: Some(1), ..content }))),
     of("gzip", CONTENT, |c| coded(c, "gzip", gzip)),
     of("deflate", CONTENT, |c| coded(c, "deflate", zlib)),
@@ -65,7 +66,9 @@ pub const TRANSFORMS: &[Transform] = &[
     of("absolute-form", HTTP, |c| {
         http(c, |http| {
             let target = [b"http://", http.host.as_bytes(), &http.target].concat();
-            (!http.host.is_empty()).then_some(Http { target, ..http })
+            // HTTP/2 has no such target (RFC 9113 section 8.3.1).
+            let sendable = !http.host.is_empty() && http.version == Version::Http1;
+            (sendable && http.target.starts_with(b"/")).then_some(Http { target, ..http })
         })
     }),
     of("host-case", NAMES, |c| name(c, swap_case)),
@@ -98,7 +101,7 @@ pub const TRANSFORMS: &[Transform] = &[
     Transform { cut: Cut::Bytes, ..of("http2-in-one-byte-segments", HTTP, http2) },
     Transform {
         cut: Cut::Bytes,
-        ..of("json-escapes-in-one-byte-segments", BODY, |c| json(c, |text| Some(escaped(text))))
+        ..of("json-escapes-in-one-byte-segments", JSON, |c| json(c, |text| Some(escaped(text))))
     },
 ];
 
@@ -120,7 +123,8 @@ fn http(carried: &Carried, rewrite: impl FnOnce(Http) -> Option<Http>) -> Option
 fn http2(carried: &Carried) -> Option<Carried> {
     http(carried, |http| {
         // HTTP/2 has no such request (RFC 9113 section 8.3.1).
-        let sendable = !http.method.eq_ignore_ascii_case("CONNECT");
+        let absolute = http.target.starts_with(b"http://");
+        let sendable = !http.method.eq_ignore_ascii_case("CONNECT") && !absolute;
         sendable.then_some(Http { version: Version::Http2, ..http })
     })
 }
@@ -155,7 +159,7 @@ fn coded(
     encode: fn(&[u8]) -> Option<Vec<u8>>,
 ) -> Option<Carried> {
     content(carried, |content| {
-        let body = encode(&content.body)?;
+        let body = encode(&content.body).filter(|_| content.coding.is_none())?;
         Some(Content { body, coding: Some(coding), ..content })
     })
 }

@@ -5,103 +5,175 @@
 //! the whole way, as frames of an exchange, through decoding, reassembly, codings
 //! and framing.
 
+use std::path::PathBuf;
+
+use super::captures::{self, Captures};
 use super::carrier::{self, Carried, Cut, Frames, carry};
+use super::check::read;
 use super::evasion::{TRANSFORMS, Transform};
+use super::report::{Case, Command, Exchanges, Report};
+use super::suppressions;
 use crate::engine::{Engine, Worker};
 use crate::findings::Row;
 use crate::signature::{
-    Condition, Example, Field, Report, Signature, SignatureIndex, SignatureIndexSet, SignatureSet,
+    Condition, Diagnostic, Example, ExampleFailure, Field, FieldClass, Pattern, Report as Problems,
+    Severity, Signature, SignatureIndex, SignatureIndexSet, SignatureSet,
 };
 
 /// Exchanges that one worker sees before the next takes over.
 const MAX_EXCHANGES: u16 = 20_000;
 
-/// What came of testing a set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tested {
-    /// Examples.
-    pub examples: usize,
-    /// Exchanges that were made of them.
-    pub exchanges: usize,
-    /// Wrong answers, in the order of the signatures.
-    pub failures: Vec<Wrong>,
-    /// Examples that no traffic can carry, and were asked of the matcher alone.
-    pub not_carried: usize,
-}
-
-/// An example with the wrong answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wrong {
-    /// The signature.
-    pub signature: SignatureIndex,
-    /// The example.
-    pub example: Example,
-    /// Whether it should have hit.
-    pub expected: bool,
-    /// The transform that changed the answer; none if it is wrong as it is written.
-    pub transform: Option<&'static str>,
-    /// In which field or direction, as far as that is known.
-    pub detail: String,
-}
-
-/// Runs every example of every signature both ways, as it is written and rewritten
-/// by every transform that applies.
+/// Tests a set: a case for each example, and one for each rewriting of it that
+/// changes the answer.
 ///
-/// # Errors
-/// If the set cannot be compiled.
-pub fn test(set: &SignatureSet) -> Result<Tested, Report> {
-    let engine = Engine::builder().signatures(set.clone()).build()?;
-    Ok(test_with(set, &engine))
+/// Without paths, the shipped set is tested. With captures, how often they were
+/// hit is tested too.
+pub fn test(paths: &[PathBuf], captures: Option<&Captures>) -> Report {
+    run(paths, captures).unwrap_or_else(|problems| Report::could_not_run(Command::Test, problems.0))
+}
+
+fn run(paths: &[PathBuf], captures: Option<&Captures>) -> Result<Report, Problems> {
+    let set = read(paths)?;
+    let builder = Engine::builder().signatures(set.clone());
+    let report = test_with(&set, &builder.clone().build()?).with_cases(suppressions::cases(&set)?);
+    let Some(captures) = captures else { return Ok(report) };
+    let (cases, scores) = captures::score(&set, builder, captures)?;
+    Ok(report.with_cases(cases).with_scores(scores))
 }
 
 /// The same with an engine that was built of the set.
-pub fn test_with(set: &SignatureSet, engine: &Engine) -> Tested {
-    let mut tested = Tested::default();
-    let mut tap = Tap::new(engine);
-    let mut alone = set.test_examples(engine.matcher());
+pub fn test_with(set: &SignatureSet, engine: &Engine) -> Report {
+    let mut tester = Tester {
+        tap: Tap::new(engine),
+        alone: set.test_examples(engine.matcher()),
+        cases: Vec::new(),
+        exchanges: Exchanges::default(),
+    };
     for (index, signature) in set.signatures().iter().enumerate() {
-        let index = SignatureIndex(index as u32);
         let transforms = applicable(signature);
-        let matches = signature.matches.iter().map(|example| (example, true));
-        let misses = signature.misses.iter().map(|example| (example, false));
-        for (example, expected) in matches.chain(misses) {
-            tested.examples += 1;
-            let wrong = |transform, detail| Wrong {
-                signature: index,
-                example: example.clone(),
-                expected,
-                transform,
-                detail,
-            };
-            let ours = |failure: &crate::signature::ExampleFailure| {
-                failure.signature == index
-                    && failure.example == *example
-                    && failure.expected == expected
-            };
-            if let Some(at) = alone.iter().position(ours) {
-                // An example is tried in several ways; that it is wrong is said once.
-                tested.failures.push(wrong(None, alone[at].detail.clone()));
-                alone.retain(|failure| !ours(failure));
-                continue;
-            }
-            let carried = match carry(signature, example) {
-                Ok(carried) if is_seen(example, signature) => carried,
-                _ => {
-                    tested.not_carried += 1;
-                    continue;
-                }
-            };
-            let answers = tap.answers(&carried, index, expected, &transforms);
-            tested.exchanges += answers.exchanges;
-            let failed = answers.wrong.into_iter();
-            tested.failures.extend(failed.map(|(transform, detail)| wrong(transform, detail)));
+        let index = SignatureIndex(index as u32);
+        for question in questions(index, signature) {
+            tester.ask(&question, &transforms);
         }
     }
-    tested
+    let Tester { cases, exchanges, .. } = tester;
+    Report::new(Command::Test, set.len(), cases).of_exchanges(exchanges)
+}
+
+/// An example and what it must be answered.
+struct Question<'s> {
+    index: SignatureIndex,
+    signature: &'s Signature,
+    example: &'s Example,
+    expected: bool,
+    /// Its number among those of its kind, from 1.
+    number: usize,
+}
+
+fn questions(index: SignatureIndex, signature: &Signature) -> impl Iterator<Item = Question<'_>> {
+    let matches = signature.matches.iter().zip(1..).map(|numbered| (numbered, true));
+    let misses = signature.misses.iter().zip(1..).map(|numbered| (numbered, false));
+    matches.chain(misses).map(move |((example, number), expected)| Question {
+        index,
+        signature,
+        example,
+        expected,
+        number,
+    })
+}
+
+impl Question<'_> {
+    fn name(&self) -> String {
+        let key = if self.expected { "match" } else { "miss" };
+        format!("examples.{key} {}", self.number)
+    }
+
+    fn is_of(&self, failure: &ExampleFailure) -> bool {
+        failure.signature == self.index
+            && failure.expected == self.expected
+            && failure.example == *self.example
+    }
+
+    fn passed(&self) -> Case {
+        Case::passed(&self.signature.id, self.name())
+    }
+
+    /// The answer is wrong as the example is written.
+    fn wrong(&self, detail: &str) -> Case {
+        let (code, wrong) = match self.expected {
+            true => ("example-missed", "should match"),
+            false => ("example-hit", "should not match"),
+        };
+        self.failed(self.name(), code, &format!("{wrong}: {detail}"))
+    }
+
+    /// The answer is another one when the example is rewritten.
+    fn evaded(&self, transform: &str, detail: &str) -> Case {
+        let wrong = if self.expected { "is missed" } else { "is hit" };
+        let name = format!("{}, {transform}", self.name());
+        let message = format!("the example {wrong} {detail} rewritten by {transform}");
+        self.failed(name, "evasion", &message)
+    }
+
+    fn failed(&self, name: String, code: &'static str, message: &str) -> Case {
+        let mut problem = Diagnostic::about(Severity::Error, code, self.signature, message)
+            .at(self.example.location.clone());
+        if code == "evasion" {
+            problem.help = advice(self.signature).map(str::to_owned);
+        }
+        Case::failed(&self.signature.id, name, problem)
+    }
+}
+
+/// What withstands rewriting, in place of the pattern that there is.
+fn advice(signature: &Signature) -> Option<&'static str> {
+    let class = signature.clause.fields.first().map(Field::class);
+    let raw = !matches!(signature.clause.pattern, Pattern::JsonMember(_) | Pattern::JsonString(_));
+    (class == Some(FieldClass::Json) && raw)
+        .then_some("`json_member` and `json_string` see through escapes and white space")
+}
+
+/// The state of a test.
+struct Tester<'e> {
+    tap: Tap<'e>,
+    /// What the matcher alone got wrong.
+    alone: Vec<ExampleFailure>,
+    cases: Vec<Case>,
+    exchanges: Exchanges,
+}
+
+impl Tester<'_> {
+    fn ask(&mut self, question: &Question<'_>, transforms: &[&'static Transform]) {
+        // An example is tried in several ways; that it is wrong is said once.
+        if let Some(failure) = self.alone.iter().find(|failure| question.is_of(failure)) {
+            self.cases.push(question.wrong(&failure.detail));
+            return;
+        }
+        let Question { signature, example, index, expected, .. } = *question;
+        let carried = match carry(signature, example) {
+            Ok(carried) if is_seen(example, signature) => carried,
+            // The matcher's answer is all there is.
+            _ => {
+                self.exchanges.not_carried += 1;
+                Vec::new()
+            }
+        };
+        let Answers { exchanges, wrong } = self.tap.answers(&carried, index, expected, transforms);
+        self.exchanges.made += exchanges;
+        let as_written = wrong.iter().find(|(transform, _)| transform.is_none());
+        self.cases.push(match as_written {
+            Some((_, detail)) => question.wrong(detail),
+            None => question.passed(),
+        });
+        let evaded = wrong.iter().filter_map(|(transform, detail)| {
+            transform.map(|transform| question.evaded(transform, detail))
+        });
+        self.cases.extend(evaded);
+    }
 }
 
 /// Whether the engine looks at the example's body at all.
-fn is_seen(example: &Example, signature: &Signature) -> bool {
+pub(super) fn is_seen(example: &Example, signature: &Signature) -> bool {
     example.values.iter().all(|(field, text)| {
         let field = field.as_ref().or(signature.clause.fields.first());
         field != Some(&Field::HttpBody) || carrier::is_looked_at(text)
@@ -109,7 +181,7 @@ fn is_seen(example: &Example, signature: &Signature) -> bool {
 }
 
 /// The transforms that a signature's fields and conditions call for.
-fn applicable(signature: &Signature) -> Vec<&'static Transform> {
+pub(super) fn applicable(signature: &Signature) -> Vec<&'static Transform> {
     let mut fields = signature.clause.fields.clone();
     if let Some(condition) = &signature.when {
         fields_of(condition, &mut fields);
@@ -220,36 +292,62 @@ fn traced(engine: &Engine) -> Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workbench::tests::planted;
+    use crate::workbench::tests::{ENGINE, planted};
 
     #[test]
     fn an_expression_that_misses_an_escaped_method_is_caught() {
-        let set = planted(
+        let told = failures(
             r#"field = "http.body"
                regex = '"method":"tools/call"'
                examples.match = ['{"method":"tools/call"}']
                examples.miss = ['{"method":"tools/list"}']"#,
         );
-        let tested = test(&set).unwrap();
-        let names: Vec<_> = tested.failures.iter().filter_map(|wrong| wrong.transform).collect();
-        for name in ["json-escapes", "json-solidus", "white-space"] {
-            assert!(names.contains(&name), "{name} is not in {names:?}");
+        let named = |name: &str| told.iter().any(|(case, _)| case == name);
+        for transform in ["json-escapes", "json-solidus", "white-space"] {
+            assert!(named(&format!("examples.match 1, {transform}")), "{told:?}");
         }
-        assert!(tested.failures.iter().all(|wrong| wrong.expected), "{:?}", tested.failures);
-        assert!(!names.contains(&"gzip"));
+        assert!(!named("examples.match 1, gzip"), "{told:?}");
+        assert!(told.iter().all(|(_, code)| *code == "evasion"), "{told:?}");
     }
 
     #[test]
-    fn what_is_wrong_as_it_is_written_is_said_once() {
-        let set = planted(
+    fn each_wrong_example_is_told_once() {
+        let told = failures(
             r#"fields = ["tls.sni", "http.host"]
                exact = "a.example.com"
                examples.match = ["a.example.com", "b.example.com"]
-               examples.miss = ["c.example.com"]"#,
+               examples.miss = ["c.example.com", { tls.sni = "a.example.com" }]"#,
         );
-        let tested = test(&set).unwrap();
-        let line = |wrong: &Wrong| (wrong.example.location.line, wrong.transform);
-        let seen: Vec<_> = tested.failures.iter().map(line).collect();
-        assert_eq!(seen, [(9, None)]);
+        let told: Vec<_> = told.iter().map(|(case, code)| (&**case, *code)).collect();
+        assert_eq!(
+            told,
+            [("examples.match 2", "example-missed"), ("examples.miss 2", "example-hit")]
+        );
+    }
+
+    fn failures(signature: &str) -> Vec<(String, &'static str)> {
+        let set = planted(signature);
+        let engine = Engine::builder().signatures(set.clone()).build().unwrap();
+        let report = test_with(&set, &engine);
+        let failed = report.cases().iter().filter_map(|case| {
+            let problem = case.problem()?;
+            Some((case.name().to_owned(), problem.code))
+        });
+        failed.collect()
+    }
+
+    /// Examples on the wire are no smaller a claim than the matcher's own.
+    #[test]
+    fn the_shipped_set_keeps_its_answers_however_they_are_written() {
+        let set = SignatureSet::builtin();
+        let tested = test_with(&set, &ENGINE);
+        let wrong: Vec<_> = tested.cases().iter().filter_map(|case| case.problem()).collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+        let examples: usize =
+            set.signatures().iter().map(|s| s.matches.len() + s.misses.len()).sum();
+        assert_eq!(tested.cases().len(), examples);
+        let Exchanges { made, not_carried } = tested.exchanges();
+        assert_eq!(not_carried, 0);
+        assert!(made > 10 * examples, "{made}");
     }
 }

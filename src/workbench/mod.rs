@@ -3,20 +3,35 @@
 //!
 //! [`carrier`] puts the values of examples into real traffic, [`evasion`] writes
 //! that traffic in other ways that mean the same, and [`examples`] holds the
-//! engine's answers against what the set says.
+//! engine's answers against what the set says. [`fuzz`] makes traffic up and holds
+//! both set and engine to what must hold for any.
 
+pub mod bench;
 mod bytes;
+pub mod captures;
 pub mod carrier;
 pub mod check;
+mod documents;
 pub mod evasion;
 pub mod examples;
+pub mod fuzz;
+pub mod list;
 mod random;
 pub mod report;
+mod suppressions;
+mod traffic;
 mod wire;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
+    use crate::engine::Engine;
     use crate::signature::SignatureSet;
+
+    /// The engine as it is shipped.
+    pub(super) static ENGINE: LazyLock<Engine> =
+        LazyLock::new(|| Engine::builder().build().unwrap());
 
     /// A set of one signature, which is given without its head.
     pub(super) fn planted(text: &str) -> SignatureSet {

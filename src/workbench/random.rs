@@ -22,6 +22,16 @@ impl Random {
         (self.next() % (end.max(1) as u64)) as usize
     }
 
+    /// One of these; what is nothing of its kind if there are none.
+    pub(super) fn pick<T: Copy + Default>(&mut self, items: &[T]) -> T {
+        items.get(self.below(items.len())).copied().unwrap_or_default()
+    }
+
+    /// A generator of its own for a part of the work.
+    pub(super) fn fork(&mut self) -> Self {
+        Self(self.next())
+    }
+
     /// True once in `of` times.
     pub(super) fn chance(&mut self, of: usize) -> bool {
         self.below(of) == 0

@@ -15,6 +15,7 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 
+use super::captures::Scores;
 use crate::findings::escape::printable;
 use crate::signature::{Diagnostic, Severity};
 
@@ -41,6 +42,8 @@ pub enum Command {
     Check,
     /// `mcpwatch signatures test`.
     Test,
+    /// `mcpwatch signatures fuzz`.
+    Fuzz,
 }
 
 impl Command {
@@ -48,6 +51,7 @@ impl Command {
         match self {
             Self::Check => "check",
             Self::Test => "test",
+            Self::Fuzz => "fuzz",
         }
     }
 }
@@ -105,6 +109,26 @@ impl Case {
     }
 }
 
+/// The traffic that was made of examples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exchanges {
+    /// How many exchanges.
+    pub made: usize,
+    /// Examples that no traffic can carry.
+    pub not_carried: usize,
+}
+
+/// How much was run of what has no end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Extent {
+    /// What all cases follow from.
+    pub seed: u64,
+    /// Cases.
+    pub cases: u64,
+    /// The time it took.
+    pub seconds: f64,
+}
+
 /// The outcome of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -112,6 +136,10 @@ pub struct Report {
     signatures: usize,
     ran: bool,
     cases: Vec<Case>,
+    exchanges: Exchanges,
+    /// What labelled captures say of the set.
+    scores: Option<Scores>,
+    extent: Option<Extent>,
 }
 
 /// How many cases ended how.
@@ -126,13 +154,49 @@ struct Counts {
 impl Report {
     /// A run over a set of that many signatures.
     pub fn new(command: Command, signatures: usize, cases: Vec<Case>) -> Self {
-        Self { command, signatures, ran: true, cases }
+        Self::ended(command, signatures, true, cases)
     }
 
     /// A run that ended before it began.
     pub fn could_not_run(command: Command, problems: Vec<Diagnostic>) -> Self {
         let cases = problems.into_iter().map(Case::of_problem).collect();
-        Self { command, signatures: 0, ran: false, cases }
+        Self::ended(command, 0, false, cases)
+    }
+
+    fn ended(command: Command, signatures: usize, ran: bool, cases: Vec<Case>) -> Self {
+        let exchanges = Exchanges::default();
+        Self { command, signatures, ran, cases, exchanges, scores: None, extent: None }
+    }
+
+    /// Says how much was run.
+    pub(super) fn set_extent(&mut self, extent: Extent) {
+        self.extent = Some(extent);
+    }
+
+    /// The traffic that was made for it.
+    pub fn exchanges(&self) -> Exchanges {
+        self.exchanges
+    }
+
+    /// The same with the traffic that was made for it.
+    pub(super) fn of_exchanges(self, exchanges: Exchanges) -> Self {
+        Self { exchanges, ..self }
+    }
+
+    /// The same with further cases.
+    pub(super) fn with_cases(mut self, cases: Vec<Case>) -> Self {
+        self.cases.extend(cases);
+        self
+    }
+
+    /// The same with what labelled captures say of the set.
+    pub(super) fn with_scores(self, scores: Scores) -> Self {
+        Self { scores: Some(scores), ..self }
+    }
+
+    /// What labelled captures say of the set, where there were any.
+    pub fn scores(&self) -> Option<&Scores> {
+        self.scores.as_ref()
     }
 
     /// What was checked.
@@ -189,7 +253,7 @@ impl Report {
 
     /// One line with the counts.
     fn summary(&self) -> String {
-        let Counts { notes, warnings, errors, .. } = self.counts();
+        let Counts { passed, notes, warnings, errors } = self.counts();
         match (self.ran, self.command) {
             (false, _) => format!("could not run: {errors} errors"),
             (true, Command::Check) => format!(
@@ -197,10 +261,13 @@ impl Report {
                 self.signatures
             ),
             (true, Command::Test) => format!(
-                "{} examples of {} signatures, {errors} failed",
-                self.cases.len(),
-                self.signatures
+                "{} signatures: {passed} answers right, {errors} wrong, in {} exchanges",
+                self.signatures, self.exchanges.made
             ),
+            (true, Command::Fuzz) => {
+                let Extent { seed, cases, seconds } = self.extent.unwrap_or_default();
+                format!("{cases} cases in {seconds:.1} s with seed {seed}, {errors} failures")
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use etherparse::PacketBuilder;
 
+use super::random::Random;
 use crate::capture::{Frame, LinkType, SourceId};
 use crate::time::Timestamp;
 
@@ -54,6 +55,16 @@ impl Frames {
         })
     }
 
+    /// Bytes of all frames together.
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(Vec::len).sum()
+    }
+
+    /// These frames, then those of another.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     /// Number of frames.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -102,6 +113,24 @@ impl Connection {
             rest = after;
         }
         self.segment(side.other(), Flags::Ack, &[]);
+    }
+
+    /// Sends bytes whose segments come in another order, some of them twice.
+    pub(super) fn send_disordered(&mut self, side: Side, bytes: &[u8], random: &mut Random) {
+        let first = self.frames.0.len();
+        self.send(side, bytes);
+        // The last frame is the acknowledgement.
+        let mut sent = self.frames.0.split_off(first);
+        let last = sent.len().saturating_sub(2);
+        for at in 0..last {
+            sent.swap(at, (at + random.below(4)).min(last));
+        }
+        for frame in sent {
+            if random.chance(4) {
+                self.frames.0.push(frame.clone());
+            }
+            self.frames.0.push(frame);
+        }
     }
 
     /// Ends the connection from both sides.
@@ -172,13 +201,13 @@ fn network(from: Side) -> etherparse::PacketBuilderStep<etherparse::IpHeaders> {
 /// Says how long the next segment is.
 struct Cutter {
     cut: Cut,
-    random: super::random::Random,
+    random: Random,
 }
 
 impl Cutter {
     fn new(cut: Cut) -> Self {
         let seed = if let Cut::Random(seed) = cut { seed } else { 0 };
-        Self { cut, random: super::random::Random::new(seed) }
+        Self { cut, random: Random::new(seed) }
     }
 
     fn next(&mut self, left: usize) -> usize {

@@ -149,7 +149,7 @@ fn signature_checks_that_fail_exit_with_1() {
                 examples.miss = [\"mcp.example.com\"]\n";
     fs::write(&file, text).unwrap();
     let run = run_on("signatures test", &file).exits(1);
-    assert!(run.text().ends_with("2 examples of 1 signatures, 2 failed\n"));
+    assert!(run.text().ends_with("0 answers right, 2 wrong, in 0 exchanges\n"));
     for told in ["my.host: should match", "wrong.toml:9:19", "should not match", "wrong.toml:10:18"]
     {
         assert!(run.text().contains(told), "{told} in\n{}", run.text());

@@ -6,4 +6,5 @@ mod exit;
 mod hostile;
 mod inputs;
 mod outputs;
+mod signatures;
 mod workbench;

@@ -1,4 +1,4 @@
-//! `signatures check` and `test` as pipelines use them.
+//! `signatures check`, `test` and `fuzz` as pipelines use them.
 
 use std::fs;
 
@@ -81,4 +81,86 @@ fn every_format_is_named_in_the_help() {
         let name = clap::ValueEnum::to_possible_value(format).unwrap();
         assert!(run.text().contains(name.get_name()), "{}", run.text());
     }
+}
+
+#[test]
+fn labelled_captures_score_a_set() {
+    let pcaps = concat!(env!("CARGO_MANIFEST_DIR"), "/pcaps");
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_string_lossy().into_owned()
+    };
+    let set = file("set.toml", &format!("{HEAD}{RIGHT}"));
+    let truth = file("truth.tsv", "file\tlabel\np-ts1-json.pcap\tmcp\nn-graphql.pcap\tnot_mcp\n");
+    let line = ["signatures", "test", "--pcaps", pcaps, "--truth", &truth, &set];
+    let run: Run = mcpwatch(line.iter().chain(&["--min-recall", "100"])).output().unwrap().into();
+    let run = run.exits(0);
+    assert!(run.text().contains("at least `likely`        1/1        0/1    100.0 %    100.0 %\n"));
+    let run: Run = mcpwatch(line.iter().chain(&["--format", "json"])).output().unwrap().into();
+    let json: Value = serde_json::from_str(run.exits(0).text()).unwrap();
+    assert_eq!(json["captures"]["overall"]["recall"], 1.0);
+    let wrong = file("truth.tsv", "file\tlabel\np-ts1-json.pcap\tnot_mcp\n");
+    let run: Run = mcpwatch(line).output().unwrap().into();
+    assert!(run.exits(1).text().contains("error[mistaken-capture]: p-ts1-json.pcap"), "{wrong}");
+}
+
+#[test]
+fn a_set_is_timed_beside_the_shipped_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = folder.path().join("set.toml");
+    fs::write(&set, format!("{HEAD}{RIGHT}")).unwrap();
+    let line = ["signatures", "bench", "--runs", "1", "--format"];
+    let run: Run = mcpwatch(line).arg("json").arg(&set).output().unwrap().into();
+    let json: Value = serde_json::from_str(run.exits(0).text()).unwrap();
+    assert_eq!(json["set"]["signatures"], 1);
+    assert!(json["baseline"]["signatures"].as_u64() > Some(50));
+    assert!(json["engine"]["ratio_to_baseline"].as_f64() > Some(0.0));
+    let run: Run = mcpwatch(line).arg("text").output().unwrap().into();
+    let run = run.exits(0);
+    assert!(run.text().contains("\nwhole engine "), "{}", run.text());
+}
+
+#[test]
+fn fuzzing_finds_a_set_that_hits_other_protocols_and_shows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = HEAD.replace("\"http.host\"", "\"http.body\"").replace("weak", "proof")
+        + "regex = '\"method\"\\s*:\\s*\"initialize\"'\n";
+    fs::write(folder.path().join("wrong.toml"), wrong).unwrap();
+    fs::write(folder.path().join("right.toml"), format!("{HEAD}{RIGHT}")).unwrap();
+    fs::write(folder.path().join("broken.toml"), "version = 2\n").unwrap();
+    let run = |line: &str| -> Run {
+        let line = format!("signatures fuzz --seed 1 --cases 200 {line}");
+        mcpwatch(line.split(' ')).current_dir(folder.path()).output().unwrap().into()
+    };
+    let out = folder.path().join("mcpwatch-fuzz");
+    let right = run("right.toml").exits(0);
+    assert!(right.text().starts_with("200 cases in "), "{}", right.text());
+    run("--format json broken.toml").exits(2);
+    assert!(!out.exists());
+
+    let told = run("--jobs 1 wrong.toml").exits(1);
+    assert!(told.text().contains("error[fuzz-look-alike-hit]: a: hits"), "{}", told.text());
+    assert!(told.text().contains("--> wrong.toml:"), "{}", told.text());
+    let captures = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+    let capture = captures
+        .filter_map(|path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned))
+        .find(|name| name.starts_with("fuzz-look-alike-hit-a-1-"))
+        .unwrap();
+    let scan = ["scan", "--no-builtin-signatures", "--signatures", "wrong.toml", "-o", "-"];
+    let capture = format!("mcpwatch-fuzz/{capture}");
+    let scanned =
+        mcpwatch(scan.into_iter().chain([&*capture])).current_dir(folder.path()).output().unwrap();
+    let scanned = Run::from(scanned);
+    assert!(matches!(scanned.code, Some(0 | 3)), "{}", scanned.stderr);
+
+    let json: Value =
+        serde_json::from_str(run("--jobs 3 --format json wrong.toml").text()).unwrap();
+    assert_eq!((&json["extent"]["seed"], &json["extent"]["cases"]), (&1.into(), &200.into()));
+    let hits = json["cases"].as_array().unwrap();
+    let hit = hits.iter().find(|case| case["code"] == "fuzz-look-alike-hit").unwrap();
+    assert!(told.text().contains(hit["message"].as_str().unwrap()), "{}", told.text());
+
+    run("--case 1 right.toml").exits(2);
 }

@@ -40,6 +40,9 @@ pub(super) enum Interest {
     Watch,
     /// Its bytes as sent, but no events.
     Raw,
+    /// Both its events and its bytes as sent. A part of the value that is wanted
+    /// raw must not lie inside.
+    Both,
 }
 
 /// Receives the events of a [`Tokenizer`].
@@ -59,7 +62,7 @@ pub(super) trait Visitor {
     fn number(&mut self, last: &[u8]);
     /// A literal name (for `-Infinity` after a part that is `-`).
     fn literal(&mut self, literal: Literal);
-    /// Bytes of a value wanted [`Interest::Raw`].
+    /// Bytes of a value wanted [`Interest::Raw`] or [`Interest::Both`].
     fn raw(&mut self, bytes: &[u8]);
     /// That value ended.
     fn raw_end(&mut self);
@@ -114,6 +117,8 @@ pub(super) struct Tokenizer {
     is_key: bool,
     /// The current value is handed over raw, from this index of the input on.
     raw_from: Option<usize>,
+    /// The depth at which that value began.
+    raw_at: u32,
     /// A high surrogate escape that waits for its low one; 0 if none.
     high: u16,
     /// Digits of a `\u` escape so far.
@@ -173,6 +178,7 @@ impl Tokenizer {
             silent: false,
             is_key: false,
             raw_from: None,
+            raw_at: 0,
             high: 0,
             unit: 0,
             progress: 0,
@@ -286,9 +292,10 @@ impl Tokenizer {
             return self.close(Container::Array, input, at, visitor);
         }
         if self.muted_at.is_none() {
-            self.silent = self.interest != Interest::Watch;
-            if self.interest == Interest::Raw {
+            self.silent = matches!(self.interest, Interest::Skip | Interest::Raw);
+            if matches!(self.interest, Interest::Raw | Interest::Both) {
                 self.raw_from = Some(at);
+                self.raw_at = self.depth;
             }
         }
         match byte {
@@ -347,7 +354,7 @@ impl Tokenizer {
     #[inline]
     fn end_value<V: Visitor>(&mut self, input: &[u8], end: usize, visitor: &mut V) {
         if self.muted_at.is_none() {
-            if self.raw_from.is_some() {
+            if self.raw_from.is_some() && self.depth == self.raw_at {
                 self.flush_raw(input, end, visitor);
                 self.raw_from = None;
                 visitor.raw_end();

@@ -12,6 +12,9 @@ struct Recorder {
     skip: &'static [u8],
     closed: &'static [u8],
     raw: &'static [u8],
+    /// The key whose value is wanted raw and with its events.
+    both: &'static [u8],
+    both_raw: Vec<u8>,
     last_key: Vec<u8>,
 }
 
@@ -42,6 +45,7 @@ impl Visitor for Recorder {
         self.events.push(event);
         match () {
             () if !self.raw.is_empty() && self.last_key == self.raw => Interest::Raw,
+            () if !self.both.is_empty() && self.last_key == self.both => Interest::Both,
             () if !self.skip.is_empty() && self.last_key == self.skip => Interest::Skip,
             () => Interest::Watch,
         }
@@ -59,9 +63,15 @@ impl Visitor for Recorder {
         self.events.push(event);
     }
     fn raw(&mut self, bytes: &[u8]) {
+        if !self.both.is_empty() {
+            return self.both_raw.extend_from_slice(bytes);
+        }
         self.token.extend_from_slice(bytes);
     }
     fn raw_end(&mut self) {
+        if !self.both.is_empty() {
+            return self.both_raw.push(b'|');
+        }
         let event = self.token("raw", b"");
         self.events.push(event);
     }
@@ -184,6 +194,22 @@ fn events_come_in_order_with_strings_decoded() {
             "document",
         ]
     );
+}
+
+#[test]
+fn a_value_may_give_its_bytes_and_its_events() {
+    let values = [r#"{ "a": [ 1,"\u0041", {"s":{"r":[]}} ],"s":[] }"#, "-12.5", r#""x\n""#, "[]"];
+    let members = values.map(|value| format!(r#""r": {value} "#)).join(",");
+    let text = format!("{{\"e\":[{{}}],{members},\"e\":{{}}}}");
+    let mut watched = Recorder { skip: b"s", ..Recorder::default() };
+    read_into(&mut watched, text.as_bytes(), 100).unwrap();
+    for size in [1, 2, 3, 7, 1000] {
+        let mut recorder = Recorder { skip: b"s", both: b"r", ..Recorder::default() };
+        read_into(&mut recorder, text.as_bytes(), size).unwrap();
+        assert_eq!(recorder.events, watched.events, "{size}");
+        let raw = String::from_utf8(recorder.both_raw).unwrap();
+        assert_eq!(raw, values.map(|value| format!("{value}|")).concat(), "{size}");
+    }
 }
 
 #[test]

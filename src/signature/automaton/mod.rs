@@ -30,6 +30,9 @@ pub(crate) const MAX_DFAS: usize = 4;
 /// each state.
 const MAX_EXPRESSIONS: usize = 512;
 
+/// Shorter slices are read without a gate, which takes a while to open.
+const MIN_GATED: usize = 64;
+
 /// Bytes read between two looks whether the rest can be skipped.
 const BLOCK: usize = 32;
 
@@ -77,7 +80,6 @@ struct Dfa {
     dfa: dense::DFA<Vec<u32>>,
     start: StateID,
     idle: Idle,
-    /// Only of a JSON view.
     gate: Option<Gate>,
     view: View,
     /// Number of each pattern of the DFA.
@@ -161,7 +163,7 @@ impl FieldAutomaton {
         let Cursor { states, escape, threads } = cursor;
         match (self.dfas.as_slice(), &mut states[..]) {
             ([json, raw, rest @ ..], [json_state, raw_state, rest_states @ ..])
-                if json.view == View::Json && json.gate.is_none() =>
+                if json.view == View::Json && json.gate.is_none() && raw.gate.is_none() =>
             {
                 let mut pair = Pair { json, raw, json_state, raw_state };
                 pair.run(escape, bytes, hit);
@@ -192,7 +194,12 @@ fn run_each(
 ) {
     for (dfa, state) in dfas.iter().zip(states) {
         *state = match dfa.view {
-            View::Raw => dfa.run(*state, bytes, hit),
+            View::Raw => match &dfa.gate {
+                Some(gate) if bytes.len() >= MIN_GATED => {
+                    dfa.run_gated_raw(gate, *state, bytes, hit)
+                }
+                _ => dfa.run(*state, bytes, hit),
+            },
             View::Json => match &dfa.gate {
                 Some(gate) => dfa.run_gated(gate, *state, escape, bytes, hit),
                 None => dfa.run_json(*state, escape, bytes, hit),
@@ -305,22 +312,22 @@ impl Dfa {
             .dfa_size_limit(Some(limit))
             .determinize_size_limit(Some(2 * limit));
         let dfa = dense::Builder::new().configure(config).build_from_nfa(&nfa).ok()?;
-        Self::of_table(dfa, program, view, patterns)
+        Self::of_table(dfa, view, patterns, &program.beginnings().unwrap_or_default())
     }
 
+    /// A DFA whose patterns begin in these ways; none for very many.
     fn of_table(
         dfa: dense::DFA<Vec<u32>>,
-        program: &Program,
         view: View,
         patterns: Vec<usize>,
+        beginnings: &[Vec<u8>],
     ) -> Option<Self> {
         let unanchored = start::Config::new().anchored(Anchored::No);
         let start = dfa.start_state(&unanchored).ok()?;
         let idle = Idle::new(&dfa, start);
         let gate = match view {
-            View::Json if idle.leaving == [b'"'] => {
-                program.beginnings().and_then(|beginnings| Gate::new(&beginnings))
-            }
+            View::Json if idle.leaving == [b'"'] => Gate::json(beginnings),
+            View::Raw if !dfa.is_special_state(idle.state) => Gate::raw(beginnings),
             View::Json | View::Raw => None,
         };
         Some(Self { dfa, start, idle, gate, view, patterns })
@@ -390,6 +397,34 @@ impl Dfa {
                     state = self.run(state, escape.push(byte).bytes(), hit);
                 }
                 if state == self.idle.state && escape.is_plain() {
+                    break;
+                }
+            }
+        }
+        state
+    }
+
+    /// The same where nothing is escaped.
+    fn run_gated_raw(
+        &self,
+        gate: &Gate,
+        mut state: StateID,
+        bytes: &[u8],
+        hit: &mut impl FnMut(usize),
+    ) -> StateID {
+        let mut places = gate.places(bytes);
+        let mut at = 0;
+        while at < bytes.len() {
+            if state == self.idle.state {
+                at = places.next(at);
+            }
+            while let Some(&byte) = bytes.get(at) {
+                at += 1;
+                state = self.dfa.next_state(state, byte);
+                if self.dfa.is_special_state(state) {
+                    self.note(state, hit);
+                }
+                if state == self.idle.state {
                     break;
                 }
             }

@@ -11,7 +11,7 @@ use regex_automata::util::primitives::StateID;
 /// Bytes of a beginning, at least; and how many there may be, before repeated
 /// ones are taken out.
 const BEGINNING: usize = 4;
-const MAX_BEGINNINGS: usize = 4096;
+const MAX_BEGINNINGS: usize = 1 << 17;
 
 /// Bytes of a set that beginnings tell apart.
 const MAX_CHOICE: u32 = 4;

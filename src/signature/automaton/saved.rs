@@ -3,7 +3,7 @@
 
 use regex_automata::dfa::{Automaton, dense};
 
-use super::program::Program;
+use super::gate::{Gate, LEN};
 use super::{Dfa, FieldAutomaton, MAX_DFAS, View};
 
 /// Bytes whose number is a multiple of this keep the tables aligned.
@@ -21,6 +21,10 @@ impl FieldAutomaton {
             put(&mut bytes, usize::from(dfa.view == View::Json));
             put(&mut bytes, dfa.patterns.len());
             dfa.patterns.iter().for_each(|&pattern| put(&mut bytes, pattern));
+            let starts = dfa.gate.as_ref().map(Gate::starts).unwrap_or_default();
+            put(&mut bytes, starts.len());
+            bytes.extend_from_slice(starts.as_flattened());
+            bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
             let (table, padding) = dfa.dfa.to_bytes_native_endian();
             let table = table.get(padding..)?;
             put(&mut bytes, table.len());
@@ -31,7 +35,7 @@ impl FieldAutomaton {
     }
 
     /// The automata that [`to_bytes`](Self::to_bytes) wrote of the same patterns.
-    pub(crate) fn from_bytes(mut bytes: &[u8], json: &Program) -> Option<Self> {
+    pub(crate) fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
         let mut automaton = Self::default();
         let dfas = take(&mut bytes)?;
         if dfas > MAX_DFAS {
@@ -41,11 +45,14 @@ impl FieldAutomaton {
             let view = if take(&mut bytes)? == 1 { View::Json } else { View::Raw };
             let patterns =
                 (0..take(&mut bytes)?).map(|_| take(&mut bytes)).collect::<Option<Vec<usize>>>()?;
+            let starts = take(&mut bytes)?.checked_mul(LEN)?;
+            let beginnings: Vec<Vec<u8>> =
+                bytes.get(..starts)?.chunks(LEN).map(<[u8]>::to_vec).collect();
+            bytes = bytes.get(starts.checked_next_multiple_of(ALIGNMENT)?..)?;
             let len = take(&mut bytes)?;
             let (table, _) = dense::DFA::from_bytes(bytes.get(..len)?).ok()?;
             bytes = bytes.get(len.checked_next_multiple_of(ALIGNMENT)?..)?;
-            let program = if view == View::Json { json } else { &Program::default() };
-            let dfa = Dfa::of_table(table.to_owned(), program, view, patterns)?;
+            let dfa = Dfa::of_table(table.to_owned(), view, patterns, &beginnings)?;
             (dfa.dfa.pattern_len() == dfa.patterns.len()).then_some(())?;
             automaton.dfas.push(dfa);
         }

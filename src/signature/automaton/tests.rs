@@ -225,21 +225,14 @@ fn skipping_changes_nothing() {
     }
 }
 
-/// With a gate and without, whatever stands before a beginning or hides it.
+/// With a gate and without, whatever stands before a beginning or hides it, be they
+/// few or many.
 #[test]
 fn a_gate_changes_nothing() {
     let literal = |text: &str| -> Vec<Step> {
         text.bytes().map(|byte| Step::One(ByteSet::of(&[byte]))).collect()
     };
-    let mut programs = FieldPrograms::default();
-    for (pattern, text) in ["\"method\"", "\"metric\"", "\"id12\"", "\"abc/d\""].iter().enumerate()
-    {
-        programs.json.sequence(pattern, literal(text));
-    }
-    let gated = FieldAutomaton::build(programs, &Budget::default()).unwrap().automaton;
-    assert!(gated.dfas[0].gate.is_some());
-    let mut open = gated.clone();
-    open.dfas[0].gate = None;
+    let texts = ["\"method\"", "\"metric\"", "\"id12\"", "\"abc/d\""];
     let pieces = &[
         "\"",
         "\\",
@@ -262,18 +255,46 @@ fn a_gate_changes_nothing() {
         "x",
         "a long stretch without anything",
     ];
-    let mut random = Random(5);
-    let mut found = BTreeSet::new();
-    for _ in 0..20_000 {
-        let len = random.below(16);
-        let text = random.text(pieces, len);
-        let expected = hits(&open, text.as_bytes(), &mut || usize::MAX);
-        assert_eq!(hits(&gated, text.as_bytes(), &mut || usize::MAX), expected, "{text}");
-        let cut = hits(&gated, text.as_bytes(), &mut || 1 + random.below(30));
-        assert_eq!(cut, expected, "{text} cut at random");
-        found.extend(expected);
+    for (view, others) in [(View::Json, 0), (View::Json, 200), (View::Raw, 0), (View::Raw, 200)] {
+        let mut programs = FieldPrograms::default();
+        let program = if view == View::Json { &mut programs.json } else { &mut programs.raw };
+        for (pattern, text) in texts.iter().enumerate() {
+            program.sequence(pattern, literal(text));
+        }
+        for other in 0..others {
+            program.sequence(texts.len() + other, literal(&format!("\"{other:03}")));
+        }
+        let gated = FieldAutomaton::build(programs, &Budget::default()).unwrap().automaton;
+        assert!(gated.dfas[0].gate.is_some());
+        let mut open = gated.clone();
+        open.dfas[0].gate = None;
+        let mut random = Random(5);
+        let mut found = BTreeSet::new();
+        for _ in 0..10_000 {
+            let len = random.below(24);
+            let text = random.text(pieces, len);
+            let expected = hits(&open, text.as_bytes(), &mut || usize::MAX);
+            assert_eq!(hits(&gated, text.as_bytes(), &mut || usize::MAX), expected, "{text}");
+            let cut = hits(&gated, text.as_bytes(), &mut || 1 + random.below(100));
+            assert_eq!(cut, expected, "{text} cut at random");
+            found.extend(expected);
+        }
+        assert_eq!(found.len(), texts.len());
+        if view == View::Json {
+            half_an_escape(&gated);
+        }
     }
-    assert_eq!(found.len(), 4);
+}
+
+/// A slice that ends in half an escape, which hides a beginning.
+fn half_an_escape(gated: &FieldAutomaton) {
+    for text in [r#"a long "\u006dethod" : 1"#, r#"a long "m\u0065thod" : 1"#, r#""me\u0074hod""#] {
+        for at in 1..text.len() {
+            let mut cuts = [at, text.len()].into_iter();
+            let cut = hits(gated, text.as_bytes(), &mut || cuts.next().unwrap());
+            assert_eq!(cut, BTreeSet::from([0]), "{text} cut at {at}");
+        }
+    }
 }
 
 #[test]
@@ -281,10 +302,12 @@ fn no_gate_where_beginnings_are_short_or_hidden() {
     let beginnings = |texts: &[&str]| -> Vec<Vec<u8>> {
         texts.iter().map(|text| text.as_bytes().to_vec()).collect()
     };
-    assert!(Gate::new(&beginnings(&["\"method", "\"jsonrpc"])).is_some());
+    assert!(Gate::json(&beginnings(&["\"method", "\"jsonrpc"])).is_some());
     for texts in [&["\"id\""][..], &["\"a/b"], &["method"], &["\"method", "\"a"], &[]] {
-        assert!(Gate::new(&beginnings(texts)).is_none(), "{texts:?}");
+        assert!(Gate::json(&beginnings(texts)).is_none(), "{texts:?}");
     }
-    let many: Vec<Vec<u8>> = (100..200).map(|n| format!("\"{n}").into_bytes()).collect();
-    assert!(Gate::new(&many).is_none());
+    assert!(Gate::raw(&beginnings(&["method", "a/b\"c"])).is_some());
+    assert!(Gate::raw(&beginnings(&["method", "abc"])).is_none());
+    let many: Vec<Vec<u8>> = (0..70_000_u32).map(|n| n.to_le_bytes().to_vec()).collect();
+    assert!(Gate::raw(&many).is_none());
 }

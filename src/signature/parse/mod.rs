@@ -1,8 +1,10 @@
-//! Signature files: TOML text in, checked [`Signature`]s out, or every problem
-//! of the file with its place.
+//! Signature files: TOML text in, checked [`Signature`]s and [`Suppression`]s out, or
+//! every problem of the file with its place.
 
+pub(super) mod keys;
 mod pattern;
 mod reader;
+mod suppress;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -17,6 +19,8 @@ use super::field::Field;
 use super::lint::LINTS;
 use super::lists::{self, HostList};
 use super::model::{EvidenceKind, Example, Origin, Revision, Signature, Strength};
+use super::suppress::Suppression;
+use crate::findings::Severity;
 
 /// The version of the signature language this program understands.
 pub const LANGUAGE_VERSION: i64 = 1;
@@ -32,55 +36,37 @@ const MAX_BRACES: usize = 250_000;
 /// Dots in a key from which the TOML parser refuses it.
 const MAX_KEY_DEPTH: usize = 79;
 
-const ROOT_KEYS: &[&str] = &["version", "lists", "signature"];
-
-const SIGNATURE_KEYS: &[&str] = &[
-    "id",
-    "title",
-    "field",
-    "fields",
-    "direction",
-    "exact",
-    "prefix",
-    "substring",
-    "word",
-    "suffix",
-    "wildcard",
-    "hosts",
-    "path_prefix",
-    "path_suffix",
-    "regex",
-    "json_string",
-    "json_member",
-    "port",
-    "present",
-    "ignore_case",
-    "when",
-    "strength",
-    "kind",
-    "tags",
-    "references",
-    "allow",
-    "since",
-    "until",
-    "examples",
-];
+/// Bytes of an id, at most.
+pub(super) const MAX_ID: usize = 96;
 
 /// Reads files that a set names. The argument is the name as written.
 pub(crate) type ListReader<'r> = dyn FnMut(&str) -> Result<Source, Diagnostic> + 'r;
+
+/// What a file holds.
+#[derive(Debug, Default)]
+pub(crate) struct Parsed {
+    pub(crate) signatures: Vec<Signature>,
+    pub(crate) suppressions: Vec<Suppression>,
+}
 
 /// Reads one signature file.
 pub(crate) fn parse(
     source: &Source,
     read_list: &mut ListReader<'_>,
-) -> Result<Vec<Signature>, Vec<Diagnostic>> {
+) -> Result<Parsed, Vec<Diagnostic>> {
     let mut reader = Reader::new(source);
     let document = read_toml(source, &mut reader);
     let mut problems = Vec::new();
-    let mut file = File { reader, lists: HashMap::new(), ids: HashMap::new(), expression_bytes: 0 };
-    let signatures = file.root(document.get_ref(), read_list, &mut problems);
+    let mut file = File {
+        reader,
+        lists: HashMap::new(),
+        ids: HashMap::new(),
+        expression_bytes: 0,
+        suppressions: 0,
+    };
+    let parsed = file.root(document.get_ref(), read_list, &mut problems);
     problems.extend(file.reader.finish());
-    if problems.is_empty() { Ok(signatures) } else { Err(problems) }
+    if problems.is_empty() { Ok(parsed) } else { Err(problems) }
 }
 
 fn read_toml<'s>(source: &'s Source, reader: &mut Reader<'s>) -> Spanned<DeTable<'s>> {
@@ -126,6 +112,8 @@ struct File<'s> {
     ids: HashMap<String, usize>,
     /// Memory of the expressions seen.
     expression_bytes: usize,
+    /// Suppressions seen.
+    suppressions: usize,
 }
 
 impl<'s> File<'s> {
@@ -134,7 +122,7 @@ impl<'s> File<'s> {
         root: &DeTable<'s>,
         read_list: &mut ListReader<'_>,
         problems: &mut Vec<Diagnostic>,
-    ) -> Vec<Signature> {
+    ) -> Parsed {
         match root.get("version") {
             Some(version) => self.version(version),
             None => self.reader.missing(0..0, "the file does not say `version = 1`"),
@@ -142,22 +130,31 @@ impl<'s> File<'s> {
         if let Some(lists) = root.get("lists") {
             self.lists(lists, read_list, problems);
         }
-        for key in root.keys() {
-            self.reader.check_key(key, ROOT_KEYS);
+        self.reader.check_keys(root, keys::ROOT);
+        let mut parsed = Parsed::default();
+        for (table, span) in self.tables(root, "signature") {
+            parsed.signatures.extend(self.signature(table, span));
         }
-        let Some(signatures) = root.get("signature") else { return Vec::new() };
-        let Some(items) = signatures.get_ref().as_array() else {
-            let message = "signatures are written `[[signature]]`, with two brackets";
-            self.reader.error("wrong-type", signatures.span(), message);
+        for (table, span) in self.tables(root, "suppress") {
+            parsed.suppressions.extend(self.suppression(table, span));
+        }
+        parsed
+    }
+
+    /// The tables that are written `[[key]]`.
+    fn tables<'d>(
+        &mut self,
+        root: &'d DeTable<'s>,
+        key: &str,
+    ) -> Vec<(&'d DeTable<'s>, Range<usize>)> {
+        let Some(value) = root.get(key) else { return Vec::new() };
+        let Some(items) = value.get_ref().as_array() else {
+            let message = format!("`{key}` is written `[[{key}]]`, with two brackets");
+            self.reader.error("wrong-type", value.span(), message);
             return Vec::new();
         };
-        let mut read = Vec::new();
-        for item in items.iter() {
-            if let Some(table) = self.reader.table(item) {
-                read.extend(self.signature(table, item.span()));
-            }
-        }
-        read
+        let table = |item| Some((self.reader.table(item)?, item.span()));
+        items.iter().filter_map(table).collect()
     }
 
     fn version(&mut self, version: &Spanned<DeValue<'s>>) {
@@ -196,17 +193,12 @@ impl<'s> File<'s> {
     }
 
     fn signature(&mut self, table: &DeTable<'s>, span: Range<usize>) -> Option<Signature> {
-        for key in table.keys() {
-            self.reader.check_key(key, SIGNATURE_KEYS);
-        }
+        self.reader.check_keys(table, keys::SIGNATURE);
         let id = self.id(table, &span);
-        let title = self.required_text(table, "title", &span);
+        let title = self.required_text(table, "title", "signature", &span);
         let clause = self.clause(table, &span);
         let when = table.get("when").map(|value| self.condition(value, 0));
-        let strength = match table.get("strength") {
-            Some(value) => self.reader.choice(value, Strength::parse, Strength::NAMES),
-            None => self.reader.missing(span.clone(), "the signature has no `strength`"),
-        };
+        let worth = self.worth(table, &span);
         let kind = table
             .get("kind")
             .and_then(|value| self.reader.choice(value, EvidenceKind::parse, EvidenceKind::NAMES));
@@ -226,6 +218,7 @@ impl<'s> File<'s> {
         let (matches, misses) = self.examples(table.get("examples"));
         let location = self.reader.location(span);
         let clause = clause?;
+        let (strength, severity) = worth?;
         Some(Signature {
             id: id?,
             title: title?,
@@ -237,7 +230,8 @@ impl<'s> File<'s> {
                 Some(condition) => Some(condition?),
                 None => None,
             },
-            strength: strength?,
+            strength,
+            severity,
             tags,
             references,
             allow,
@@ -247,6 +241,32 @@ impl<'s> File<'s> {
             misses,
             origin: Origin { path: Arc::clone(&location.path), line: location.line, location },
         })
+    }
+
+    /// What a hit is worth: as evidence, or how bad the threat is that it finds.
+    fn worth(
+        &mut self,
+        table: &DeTable<'s>,
+        span: &Range<usize>,
+    ) -> Option<(Strength, Option<Severity>)> {
+        match (table.get("strength"), table.get("severity")) {
+            (Some(value), None) => {
+                let strength = self.reader.choice(value, Strength::parse, Strength::NAMES)?;
+                Some((strength, None))
+            }
+            (None, Some(value)) => {
+                let severity = self.reader.choice(value, Severity::parse, Severity::NAMES)?;
+                Some((Strength::Context, Some(severity)))
+            }
+            (Some(_), Some(value)) => {
+                let message = "both `strength` and `severity`: a threat is no evidence of MCP";
+                self.reader.error("severity", value.span(), message);
+                None
+            }
+            (None, None) => {
+                self.reader.missing(span.clone(), "the signature has no `strength` (or `severity`)")
+            }
+        }
     }
 
     fn lint_codes(&mut self, value: Option<&Spanned<DeValue<'s>>>) -> Vec<Box<str>> {
@@ -262,8 +282,7 @@ impl<'s> File<'s> {
             return self.reader.missing(span.clone(), "the signature has no `id`");
         };
         let id = self.reader.text(value)?;
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
-        if id.is_empty() || id.len() > 96 || !id.bytes().all(plain) {
+        if !is_id(id) {
             let message = "an id has 1 to 96 of `a`-`z`, `0`-`9`, `.`, `_` and `-`";
             self.reader.error("id", value.span(), message);
             return None;
@@ -280,11 +299,12 @@ impl<'s> File<'s> {
         &mut self,
         table: &DeTable<'s>,
         key: &str,
+        owner: &str,
         span: &Range<usize>,
     ) -> Option<Box<str>> {
         match table.get(key) {
             Some(value) => self.reader.text(value).map(Into::into),
-            None => self.reader.missing(span.clone(), format!("the signature has no `{key}`")),
+            None => self.reader.missing(span.clone(), format!("the {owner} has no `{key}`")),
         }
     }
 
@@ -295,9 +315,7 @@ impl<'s> File<'s> {
         let Some(table) = examples.and_then(|value| self.reader.table(value)) else {
             return (Vec::new(), Vec::new());
         };
-        for key in table.keys() {
-            self.reader.check_key(key, &["match", "miss"]);
-        }
+        self.reader.check_keys(table, keys::EXAMPLES);
         let mut read = |key| {
             let items = table.get(key).and_then(|value| self.reader.array(value));
             items
@@ -350,6 +368,12 @@ impl<'s> File<'s> {
             }
         }
     }
+}
+
+/// Ids are shown, sorted and written in file names: nothing in them needs quotes.
+fn is_id(id: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
+    (1..=MAX_ID).contains(&id.len()) && id.bytes().all(plain)
 }
 
 fn lint_code(text: &str) -> Option<Box<str>> {

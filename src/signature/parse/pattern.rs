@@ -6,11 +6,14 @@ use std::sync::Arc;
 use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::keys::{COMBINED, CONDITION, JSON_MEMBER, PATTERNS};
 use super::{File, article};
 use crate::signature::diagnostic::suggestion;
 use crate::signature::field::{Field, FieldClass};
 use crate::signature::lists::check_host;
-use crate::signature::model::{Clause, Condition, JsonMember, JsonText, Pattern, Value, Values};
+use crate::signature::model::{
+    Clause, Condition, DIRECTIONS, JsonMember, JsonText, Pattern, Value, Values,
+};
 use crate::signature::regex;
 use crate::stream::Direction;
 
@@ -23,61 +26,12 @@ const MAX_VALUE_BYTES: usize = 4 * 1024;
 /// Memory of all expressions of a file, at most.
 const MAX_EXPRESSION_BYTES: usize = 32 << 20;
 
-const PATTERN_KEYS: &[&str] = &[
-    "exact",
-    "prefix",
-    "substring",
-    "word",
-    "suffix",
-    "wildcard",
-    "hosts",
-    "path_prefix",
-    "path_suffix",
-    "regex",
-    "json_string",
-    "json_member",
-    "port",
-    "present",
-];
-
-const CLAUSE_KEYS: &[&str] = &[
-    "field",
-    "fields",
-    "direction",
-    "ignore_case",
-    "exact",
-    "prefix",
-    "substring",
-    "word",
-    "suffix",
-    "wildcard",
-    "hosts",
-    "path_prefix",
-    "path_suffix",
-    "regex",
-    "json_string",
-    "json_member",
-    "port",
-    "present",
-    "all",
-    "any",
-    "not",
-];
-
 impl<'s> File<'s> {
     /// The fields and the pattern of a signature or of a condition.
     pub(super) fn clause(&mut self, table: &DeTable<'s>, span: &Range<usize>) -> Option<Clause> {
         let fields = self.fields(table, span);
         let direction = match table.get("direction") {
-            Some(value) => Some(self.reader.choice(
-                value,
-                |text| match text {
-                    "to_server" => Some(Direction::ToServer),
-                    "to_client" => Some(Direction::ToClient),
-                    _ => None,
-                },
-                &["to_server", "to_client"],
-            )?),
+            Some(value) => Some(self.reader.choice(value, direction, DIRECTIONS)?),
             None => None,
         };
         let ignore_case = match table.get("ignore_case") {
@@ -85,10 +39,11 @@ impl<'s> File<'s> {
             None => false,
         };
         let mut found =
-            PATTERN_KEYS.iter().filter_map(|key| table.get_key_value(*key)).collect::<Vec<_>>();
+            PATTERNS.iter().filter_map(|key| table.get_key_value(key.name)).collect::<Vec<_>>();
         found.sort_by_key(|(key, _)| key.span().start);
         let Some(&(key, value)) = found.first() else {
-            let message = format!("no pattern: one of {}", PATTERN_KEYS.join(", "));
+            let names: Vec<_> = PATTERNS.iter().map(|key| key.name).collect();
+            let message = format!("no pattern: one of {}", names.join(", "));
             return self.reader.missing(span.clone(), message);
         };
         if let Some((second, _)) = found.get(1) {
@@ -141,10 +96,8 @@ impl<'s> File<'s> {
         span: Range<usize>,
         depth: usize,
     ) -> Option<Condition> {
-        for key in table.keys() {
-            self.reader.check_key(key, CLAUSE_KEYS);
-        }
-        let combined = ["all", "any", "not"].iter().find_map(|key| table.get_key_value(*key));
+        self.reader.check_keys(table, CONDITION);
+        let combined = COMBINED.iter().find_map(|key| table.get_key_value(key.name));
         let Some((key, value)) = combined else {
             return self.clause(table, &span).map(Condition::Clause);
         };
@@ -158,7 +111,8 @@ impl<'s> File<'s> {
             "any" => self.conditions(value, depth).map(Condition::Any),
             _ => {
                 let inner = self.condition(value, depth + 1)?;
-                self.check_negated(&inner, value.span()).then(|| Condition::Not(Box::new(inner)))
+                self.check_at_once(&inner, "`not`", value.span())
+                    .then(|| Condition::Not(Box::new(inner)))
             }
         }
     }
@@ -173,8 +127,13 @@ impl<'s> File<'s> {
         read.into_iter().collect()
     }
 
-    /// What is not there can only be said of what is known all at once.
-    fn check_negated(&mut self, condition: &Condition, span: Range<usize>) -> bool {
+    /// What does not hold can only be said of what is known all at once.
+    pub(super) fn check_at_once(
+        &mut self,
+        condition: &Condition,
+        speaker: &str,
+        span: Range<usize>,
+    ) -> bool {
         let late = match condition {
             Condition::Clause(clause) => clause
                 .fields
@@ -182,12 +141,12 @@ impl<'s> File<'s> {
                 .find(|field| !field.known_at_once(clause.direction))
                 .map(Field::name),
             Condition::All(inner) | Condition::Any(inner) => {
-                return inner.iter().all(|inner| self.check_negated(inner, span.clone()));
+                return inner.iter().all(|inner| self.check_at_once(inner, speaker, span.clone()));
             }
-            Condition::Not(inner) => return self.check_negated(inner, span),
+            Condition::Not(inner) => return self.check_at_once(inner, speaker, span),
         };
         let Some(name) = late else { return true };
-        let message = format!("`not` cannot speak of `{name}`, which may come late or never");
+        let message = format!("{speaker} cannot speak of `{name}`, which may come late or never");
         let help = "use it with fields of the request's head (a header needs \
                     `direction = \"to_server\"`)";
         self.reader.error_with_help("condition", span, message, Some(help.to_owned()));
@@ -339,11 +298,8 @@ impl<'s> File<'s> {
     }
 
     fn json_member(&mut self, value: &Spanned<DeValue<'s>>, ignore_case: bool) -> Option<Pattern> {
-        const KEYS: &[&str] = &["key", "key_prefix", "value", "value_prefix", "fold_key"];
         let table = self.reader.table(value)?;
-        for key in table.keys() {
-            self.reader.check_key(key, KEYS);
-        }
+        self.reader.check_keys(table, JSON_MEMBER);
         let key = self.json_text(table, "key", "key_prefix", ignore_case)?;
         let member = self.json_text(table, "value", "value_prefix", ignore_case)?;
         let fold_key = match table.get("fold_key") {
@@ -482,5 +438,14 @@ impl<'s> File<'s> {
             }
             _ => value.span.clone(),
         }
+    }
+}
+
+fn direction(text: &str) -> Option<Direction> {
+    let [to_server, to_client] = DIRECTIONS else { return None };
+    match text {
+        text if text == *to_server => Some(Direction::ToServer),
+        text if text == *to_client => Some(Direction::ToClient),
+        _ => None,
     }
 }

@@ -7,6 +7,8 @@ use serde_spanned::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
 
 use super::article;
+use super::keys::{self, Keys};
+use crate::signature::date::Date;
 use crate::signature::diagnostic::{Collector, Diagnostic, Location, Source, suggestion};
 use crate::signature::field::Field;
 
@@ -75,17 +77,25 @@ impl<'s> Reader<'s> {
         T::default()
     }
 
-    pub(super) fn check_key(&mut self, key: &Spanned<DeString<'s>>, known: &[&str]) {
+    /// Notes the keys of a table that are not known.
+    pub(super) fn check_keys(&mut self, table: &DeTable<'s>, known: Keys) {
+        for key in table.keys() {
+            self.check_key(key, known);
+        }
+    }
+
+    fn check_key(&mut self, key: &Spanned<DeString<'s>>, known: Keys) {
         let name: &str = key.get_ref();
-        if known.contains(&name) {
+        let known = keys::names(known);
+        if known.clone().any(|known| known == name) {
             return;
         }
         if self.collector.is_full() {
             self.error("unknown-key", key.span(), "");
             return;
         }
-        let help = suggestion(name, known.iter().copied())
-            .unwrap_or_else(|| format!("known here: {}", known.join(", ")));
+        let help = suggestion(name, known.clone())
+            .unwrap_or_else(|| format!("known here: {}", known.collect::<Vec<_>>().join(", ")));
         let shown = clip(name);
         let message = format!("unknown key `{shown}`");
         self.error_with_help("unknown-key", key.span(), message, Some(help));
@@ -109,6 +119,27 @@ impl<'s> Reader<'s> {
     pub(super) fn boolean(&mut self, value: &Spanned<DeValue<'s>>) -> Option<bool> {
         let boolean = value.get_ref().as_bool();
         self.expect(boolean, value, "`true` or `false`")
+    }
+
+    /// A day, as TOML writes it or in a string.
+    pub(super) fn date(&mut self, value: &Spanned<DeValue<'s>>) -> Option<Date> {
+        let date = match value.get_ref() {
+            DeValue::Datetime(date) => Date::parse(&date.to_string()),
+            DeValue::String(text) => Date::parse(text),
+            _ => None,
+        };
+        if date.is_none() {
+            let message = format!(
+                "expected a day such as 2027-01-31, not {}",
+                match value.get_ref() {
+                    DeValue::String(text) => format!("`{}`", clip(text)),
+                    DeValue::Datetime(date) => format!("`{date}`"),
+                    other => article(other),
+                }
+            );
+            self.error("date", value.span(), message);
+        }
+        date
     }
 
     pub(super) fn integer(&mut self, value: &Spanned<DeValue<'s>>) -> Option<i64> {

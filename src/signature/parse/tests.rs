@@ -20,6 +20,10 @@ fn signature(lines: &str) -> String {
 }
 
 fn read(text: &str) -> Result<Vec<Signature>, Vec<Diagnostic>> {
+    read_all(text).map(|parsed| parsed.signatures)
+}
+
+fn read_all(text: &str) -> Result<Parsed, Vec<Diagnostic>> {
     let source = Source::new("t.toml", text.as_bytes().to_vec()).map_err(|e| vec![e])?;
     parse(&source, &mut |name| match name {
         "hosts.tsv" => Source::new(name, b"mcp.example.com\n".to_vec()),
@@ -238,4 +242,82 @@ fn the_expressions_of_a_file_have_a_budget_together() {
     let found = problems(&text);
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].0, "regex");
+}
+
+/// A set of one suppression, with lines that replace or add to its own.
+fn suppression(lines: &str) -> String {
+    let mut text = String::from("version = 1\n[[suppress]]\n");
+    for (key, line) in [
+        ("signature", "signature = \"a.b\""),
+        ("reason", "reason = \"R\""),
+        ("when", "when = { field = \"http.host\", exact = \"a\" }"),
+    ] {
+        let given = lines.lines().any(|given| given.starts_with(key));
+        if !given {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text + lines
+}
+
+#[test]
+fn reads_a_whole_suppression() {
+    let text = suppression(
+        "signature = ['a.b', 'mcp.*', '*']\nuntil = 2027-01-31\nexamples.match = ['x']\n\
+         examples.miss = [{ http.host = 'y' }]\n",
+    );
+    let parsed = read_all(&text).unwrap();
+    let [read] = parsed.suppressions.as_slice() else { panic!("{parsed:?}") };
+    assert_eq!(read.label(), "suppress a.b, mcp.*, *");
+    assert_eq!((&*read.reason, read.origin.line), ("R", 2));
+    assert_eq!(read.until.unwrap().to_string(), "2027-01-31");
+    assert_eq!((read.matches.len(), read.misses.len()), (1, 1));
+    assert!(matches!(&read.when, Condition::Clause(clause) if clause.fields == [Field::HttpHost]));
+    let text = suppression("until = \"2027-01-31\"\n");
+    assert_eq!(read_all(&text).unwrap().suppressions[0].until, read.until);
+}
+
+#[test]
+fn every_kind_of_mistake_in_a_suppression_is_placed() {
+    let late = "signature = 'a'\nwhen = { field = 'http.body', substring = 'x' }\n";
+    let cases: &[(&str, &[Problem])] = &[
+        ("signatures = 'a'\n", &[("missing", 2, 1), ("unknown-key", 5, 1)]),
+        ("signature = 7\n", &[("wrong-type", 5, 13)]),
+        ("signature = []\n", &[("suppress", 5, 13)]),
+        ("signature = ['a', 'A']\n", &[("id", 5, 19)]),
+        ("signature = 'a*b'\n", &[("id", 5, 13)]),
+        ("reason = ' '\n", &[("reason", 5, 10)]),
+        ("resaon = 'x'\nreason = 'x'\n", &[("unknown-key", 5, 1)]),
+        ("when = { not = 1 }\n", &[("wrong-type", 5, 16)]),
+        ("when = { field = 'http.hots', exact = 'a' }\n", &[("unknown-field", 5, 18)]),
+        (late, &[("condition", 5, 8)]),
+        ("when = { field = 'http.header.accept', exact = 'a' }\n", &[("condition", 5, 8)]),
+        ("until = '2027-02-30'\n", &[("date", 6, 9)]),
+        ("until = 2027-01-31T00:00:00Z\n", &[("date", 6, 9)]),
+        ("until = 2027\n", &[("date", 6, 9)]),
+        ("examples.math = ['x']\n", &[("unknown-key", 6, 10)]),
+    ];
+    for (lines, expected) in cases {
+        let text = suppression(lines);
+        assert_eq!(problems(&text), *expected, "{text}");
+    }
+    assert_eq!(problems("version = 1\nsuppress = 1\n"), [("wrong-type", 2, 12)]);
+    let missing = "version = 1\n[[suppress]]\n";
+    assert_eq!(problems(missing), [("missing", 2, 1); 3]);
+    let many = "[[suppress]]\nsignature = 'a'\nreason = 'r'\nwhen = { field = 'http.host', exact = 'a' }\n";
+    assert_eq!(problems(&format!("version = 1\n{}", many.repeat(1_002))), [("suppress", 4_002, 1)]);
+}
+
+#[test]
+fn a_signature_is_evidence_or_finds_a_threat() {
+    let both = signature("substring = \"abc\"\nseverity = \"high\"\n");
+    assert_eq!(problems(&both), [("severity", 8, 12)]);
+    let neither = both.replace("strength = \"weak\"\n", "").replace("severity", "tags");
+    assert_eq!(problems(&neither), [("missing", 2, 1), ("wrong-type", 7, 8)]);
+    let threat = both.replace("strength = \"weak\"\n", "");
+    let read = &read(&threat).unwrap()[0];
+    assert_eq!(read.severity, Some(crate::findings::Severity::High));
+    assert!(!read.nominates());
+    assert_eq!(problems(&threat.replace("high", "hihg")), [("unknown-value", 7, 12)]);
 }

@@ -1,11 +1,13 @@
 //! A report as one JSON object.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Serialize;
 
 use super::{Case, Report, Verdict};
 use crate::findings::escape::printable;
+use crate::workbench::captures::Score;
 
 #[derive(Serialize)]
 struct Document<'r> {
@@ -18,7 +20,37 @@ struct Document<'r> {
     notes: usize,
     warnings: usize,
     errors: usize,
+    /// Of a run that could go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extent: Option<super::Extent>,
     cases: Vec<Entry<'r>>,
+    /// How often labelled captures were hit, where there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    captures: Option<Captures<'r>>,
+}
+
+#[derive(Serialize)]
+struct Captures<'r> {
+    overall: Scored,
+    signatures: BTreeMap<&'r str, Scored>,
+}
+
+#[derive(Serialize)]
+struct Scored {
+    mcp: usize,
+    found: usize,
+    others: usize,
+    mistaken: usize,
+    precision: Option<f64>,
+    recall: Option<f64>,
+}
+
+impl Scored {
+    fn of(score: &Score) -> Self {
+        let &Score { mcp, found, others, mistaken } = score;
+        let (precision, recall) = (score.precision(), score.recall());
+        Self { mcp, found, others, mistaken, precision, recall }
+    }
 }
 
 #[derive(Serialize)]
@@ -65,7 +97,16 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         notes: counts.notes,
         warnings: counts.warnings,
         errors: counts.errors,
+        extent: report.extent,
         cases: report.cases.iter().map(entry).collect(),
+        captures: report.scores().map(|scores| Captures {
+            overall: Scored::of(&scores.overall),
+            signatures: scores
+                .signatures
+                .iter()
+                .map(|(id, score)| (&**id, Scored::of(score)))
+                .collect(),
+        }),
     };
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)

@@ -154,7 +154,10 @@ fn a_report_without_problems_is_fine_in_every_format() {
     for &format in Format::value_variants() {
         assert!(!written(&report, format).is_empty());
     }
-    assert_eq!(written(&report, Format::Text), "1 examples of 1 signatures, 0 failed\n");
+    assert_eq!(
+        written(&report, Format::Text),
+        "1 signatures: 1 answers right, 0 wrong, in 0 exchanges\n"
+    );
 }
 
 #[test]

@@ -4,13 +4,40 @@
 use std::io::{self, Write};
 
 use super::{Place, Report, Shown};
+use crate::workbench::captures::{Score, Scores};
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     for problem in report.problems() {
         out.write_all(drawn(&problem).as_bytes())?;
         writeln!(out)?;
     }
+    if let Some(scores) = report.scores() {
+        out.write_all(tabulated(scores).as_bytes())?;
+        writeln!(out)?;
+    }
     writeln!(out, "{}", report.summary())
+}
+
+/// The scores as a table, the overall one last.
+fn tabulated(scores: &Scores) -> String {
+    let overall = ("at least `likely`", &scores.overall);
+    let rows: Vec<(&str, &Score)> =
+        scores.signatures.iter().map(|(id, score)| (&**id, score)).chain([overall]).collect();
+    let width = rows.iter().map(|(id, _)| id.len()).max().unwrap_or(0);
+    let percent = |share: Option<f64>| {
+        share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", 100.0 * share))
+    };
+    let mut table = format!(
+        "{:width$}  {:>9}  {:>9}  {:>9}  {:>9}\n",
+        "", "mcp", "other", "precision", "recall"
+    );
+    for (id, score) in rows {
+        let mcp = format!("{}/{}", score.found, score.mcp);
+        let other = format!("{}/{}", score.mistaken, score.others);
+        let (precision, recall) = (percent(score.precision()), percent(score.recall()));
+        table += &format!("{id:width$}  {mcp:>9}  {other:>9}  {precision:>9}  {recall:>9}\n");
+    }
+    table
 }
 
 /// A problem as rustc would draw it, with a line end.
