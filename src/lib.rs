@@ -9,6 +9,7 @@ pub mod engine;
 pub mod findings;
 pub mod flow;
 pub mod mcp;
+pub mod metrics;
 pub mod policy;
 pub mod report;
 pub mod signature;

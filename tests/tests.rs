@@ -11,6 +11,8 @@ mod names;
 mod policy;
 mod property;
 mod quic;
+#[cfg(target_os = "linux")]
+mod sense;
 mod support;
 mod truth;
 mod values;

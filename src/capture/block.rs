@@ -7,6 +7,8 @@
 use std::fmt;
 use std::iter::FusedIterator;
 
+#[cfg(target_os = "linux")]
+use super::live::Lease;
 use super::{Frame, LinkType, SourceId};
 use crate::time::Timestamp;
 
@@ -26,6 +28,10 @@ pub struct Block {
     secrets: Vec<Secrets>,
     source: SourceId,
     first_number: u64,
+    clock: Option<Timestamp>,
+    /// Memory of a ring, which the frames are slices of instead of `bytes`.
+    #[cfg(target_os = "linux")]
+    lease: Option<Lease>,
 }
 
 impl Block {
@@ -49,7 +55,7 @@ impl Block {
             time: frame.time,
             link: frame.link,
             source: self.source,
-            data: self.bytes.get(start..start + frame.len as usize)?,
+            data: self.captured().get(start..start + frame.len as usize)?,
             original_len: frame.original_len,
         })
     }
@@ -74,6 +80,52 @@ impl Block {
         &self.secrets
     }
 
+    /// When the last frame was captured.
+    pub fn last_time(&self) -> Option<Timestamp> {
+        self.frames.last().map(|frame| frame.time)
+    }
+
+    /// Where a clock runs along with the capture: all frames before this time have
+    /// been delivered, in this block or before it.
+    pub fn clock(&self) -> Option<Timestamp> {
+        self.clock
+    }
+
+    /// Empties the block. Memory that is a ring's goes back to it; the block's own
+    /// stays.
+    pub fn release(&mut self) {
+        self.frames.clear();
+        self.secrets.clear();
+        self.clock = None;
+        #[cfg(target_os = "linux")]
+        {
+            self.lease = None;
+        }
+    }
+
+    /// Tells that a clock has come to `time`.
+    pub fn set_clock(&mut self, time: Timestamp) {
+        self.clock = Some(time);
+    }
+
+    /// The memory that the frames are slices of.
+    #[cfg(target_os = "linux")]
+    fn captured(&self) -> &[u8] {
+        self.lease.as_deref().unwrap_or(&self.bytes)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn captured(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Takes over a ring's memory; the frames in it are found by `find`.
+    #[cfg(target_os = "linux")]
+    pub(super) fn hold(&mut self, mut lease: Lease, find: impl FnOnce(&mut [u8], &mut Found<'_>)) {
+        find(&mut lease, &mut self.parts().1);
+        self.lease = Some(lease);
+    }
+
     /// Empties the block for the frames of `source` from `first_number` on, and
     /// gives back memory that only a giant record needed.
     pub(super) fn reset(&mut self, source: SourceId, first_number: u64) {
@@ -81,9 +133,8 @@ impl Block {
             self.bytes.truncate(BLOCK_SIZE);
             self.bytes.shrink_to_fit();
         }
+        self.release();
         self.filled = 0;
-        self.frames.clear();
-        self.secrets.clear();
         self.source = source;
         self.first_number = first_number;
     }

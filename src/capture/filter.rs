@@ -24,9 +24,21 @@ pub enum FilterError {
     Unavailable,
 }
 
+/// An instruction of a filter program, as the kernel takes it (classic BPF).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux takes them here"))]
+pub(super) struct Instruction {
+    pub(super) code: u16,
+    pub(super) jt: u8,
+    pub(super) jf: u8,
+    pub(super) k: u32,
+}
+
 #[cfg(not(feature = "libpcap"))]
 mod imp {
     use super::FilterError;
+    #[cfg(target_os = "linux")]
+    use super::Instruction;
     use crate::capture::{Frame, LinkType};
 
     /// A filter on frames; no value of it exists without the feature `libpcap`.
@@ -45,6 +57,15 @@ mod imp {
             match *self {}
         }
 
+        /// The program for the kernel.
+        #[cfg(target_os = "linux")]
+        pub(in crate::capture) fn kernel_program(
+            &self,
+            _link: LinkType,
+        ) -> Result<Option<Vec<Instruction>>, String> {
+            match *self {}
+        }
+
         /// Link types of which the expression cannot be true.
         pub fn inapplicable(&self) -> impl Iterator<Item = (LinkType, &str)> {
             std::iter::empty()
@@ -59,6 +80,8 @@ mod imp {
     use pcap::{BpfProgram, Capture, Linktype};
 
     use super::FilterError;
+    #[cfg(target_os = "linux")]
+    use super::Instruction;
     use crate::capture::{Frame, LinkType};
 
     /// Expressions that no link type here understands are refused at once.
@@ -110,6 +133,21 @@ mod imp {
             }
         }
 
+        /// The program for the kernel; none where the kernel does not see what the
+        /// expression speaks of, because it takes VLAN tags out before the filter.
+        #[cfg(target_os = "linux")]
+        pub(in crate::capture) fn kernel_program(
+            &self,
+            link: LinkType,
+        ) -> Result<Option<Vec<Instruction>>, String> {
+            let program = program(&self.expression, link)?;
+            let mut words = self.expression.split(|c: char| !c.is_ascii_alphanumeric());
+            if words.any(|word| word == "vlan") {
+                return Ok(None);
+            }
+            Ok(program.get_instructions().iter().map(|it| instruction(&it.to_string())).collect())
+        }
+
         /// Link types that came and that the expression does not apply to, each
         /// with what libpcap says: all of their frames were refused.
         pub fn inapplicable(&self) -> impl Iterator<Item = (LinkType, &str)> {
@@ -118,6 +156,19 @@ mod imp {
                 Err(reason) => Some((*link, reason.as_str())),
             })
         }
+    }
+
+    /// Reads an instruction as the `pcap` crate prints it: four decimal numbers.
+    #[cfg(target_os = "linux")]
+    fn instruction(text: &str) -> Option<Instruction> {
+        let mut words = text.split_ascii_whitespace();
+        let mut next = || words.next()?.parse::<u32>().ok();
+        Some(Instruction {
+            code: next()?.try_into().ok()?,
+            jt: next()?.try_into().ok()?,
+            jf: next()?.try_into().ok()?,
+            k: next()?,
+        })
     }
 
     impl Clone for FrameFilter {

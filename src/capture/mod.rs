@@ -27,6 +27,7 @@ mod filter;
 mod format;
 mod frame;
 mod inputs;
+pub mod live;
 mod order;
 mod pcap;
 mod pcapng;

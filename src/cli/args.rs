@@ -1,10 +1,13 @@
 //! Arguments as typed.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::capture::live::{MAX_SNAP_LENGTH, MIN_RING};
 use crate::findings::Severity;
 use crate::signature::Strength;
 use crate::workbench::list::FieldPattern;
@@ -24,6 +27,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Replay captures and report the MCP traffic in them
     Scan(Box<ScanArgs>),
+    /// Watch network interfaces and report the MCP traffic on them
+    Sense(Box<SenseArgs>),
+    /// List the network interfaces
+    Interfaces(InterfacesArgs),
     /// Work on signature sets
     #[command(subcommand)]
     Signatures(SignaturesCommand),
@@ -66,8 +73,67 @@ pub(crate) struct ScanArgs {
     pub(crate) memcap: u64,
 }
 
-/// What to look for and where to write it.
+/// `mcpwatch sense`.
 #[derive(Debug, Args)]
+pub(crate) struct SenseArgs {
+    /// Network interface to watch. Repeatable
+    #[arg(short, long, required = true, value_name = "IFACE")]
+    pub(crate) interface: Vec<String>,
+
+    /// Options shared with `scan`.
+    #[command(flatten)]
+    pub(crate) detection: DetectionArgs,
+
+    /// Capture at most so many bytes of a frame
+    #[arg(long, value_name = "BYTES", default_value_t = MAX_SNAP_LENGTH,
+          value_parser = clap::value_parser!(u32).range(64..=i64::from(MAX_SNAP_LENGTH)))]
+    pub(crate) snap_length: u32,
+
+    /// Memory that the kernel and mcpwatch share for each interface
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = parse_ring)]
+    pub(crate) ring: u64,
+
+    /// Look only at frames for this system
+    #[arg(long)]
+    pub(crate) no_promiscuous: bool,
+
+    /// Bound on memory, e.g. 512M or 2G
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_size)]
+    pub(crate) memcap: u64,
+
+    /// Begin another file every so often (30s, 10m, 1h, 1d) or at a size (100M);
+    /// both, with a comma. The time is put into the name
+    #[arg(long, value_name = "WHEN", value_delimiter = ',', value_parser = parse_turn)]
+    pub(crate) rotate: Vec<Turn>,
+
+    /// Remove files of earlier times after so long, e.g. 7d
+    #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "rotate")]
+    pub(crate) keep: Option<Duration>,
+
+    /// Answer with Prometheus metrics at http://ADDR/metrics, and with /health
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics: Option<SocketAddr>,
+}
+
+/// When a file is followed by another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// After that time.
+    Every(Duration),
+    /// At that many bytes.
+    Size(u64),
+}
+
+/// `mcpwatch interfaces`.
+#[derive(Debug, Args)]
+pub(crate) struct InterfacesArgs {
+    /// How to print it
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: ListFormat,
+}
+
+/// What to look for and where to write it.
+#[derive(Clone, Debug, Args)]
 pub(crate) struct DetectionArgs {
     /// Write findings to a file, format by its extension (.arrow, .arrows,
     /// .parquet, .jsonl, .csv); - is standard output. Repeatable
@@ -394,6 +460,42 @@ fn parse_size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| format!("`{text}` is too large"))
 }
 
+/// Reads the size of a ring.
+fn parse_ring(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        size if size < MIN_RING => Err(format!("a ring needs {}M at least", MIN_RING >> 20)),
+        size => Ok(size),
+    }
+}
+
+/// Reads a time with its unit: s, m, h, d or w.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time; write it like 30s, 10m, 1h, 7d or 2w");
+    let digits = text.get(..text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let unit: u64 = match text.as_bytes().last() {
+        Some(b's') => 1,
+        Some(b'm') => 60,
+        Some(b'h') => 60 * 60,
+        Some(b'd') => 24 * 60 * 60,
+        Some(b'w') => 7 * 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    match number.checked_mul(unit) {
+        Some(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
+        _ => Err(wrong()),
+    }
+}
+
+/// Reads a time or a size; `m` is minutes, `M` is mebibytes.
+fn parse_turn(text: &str) -> Result<Turn, String> {
+    match (parse_time(text), parse_size(text)) {
+        (Ok(time), _) => Ok(Turn::Every(time)),
+        (_, Ok(size @ 1..)) => Ok(Turn::Size(size)),
+        _ => Err(format!("`{text}` is neither a time such as 1h nor a size such as 100M")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -402,6 +504,24 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn turns() {
+        let hour = Duration::from_secs(3600);
+        let cases = [
+            ("1h", Turn::Every(hour)),
+            ("60m", Turn::Every(hour)),
+            ("1w", Turn::Every(hour * 24 * 7)),
+            ("60M", Turn::Size(60 << 20)),
+            ("1000", Turn::Size(1000)),
+        ];
+        for (text, turn) in cases {
+            assert_eq!(parse_turn(text), Ok(turn), "{text}");
+        }
+        for text in ["", "h", "0s", "0", "-1h", "1y", "1.5h", "99999999999999999999h", "é"] {
+            assert!(parse_turn(text).is_err(), "{text}");
+        }
     }
 
     #[test]

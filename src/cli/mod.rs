@@ -4,10 +4,16 @@
 mod args;
 mod bench;
 mod cache;
+mod detection;
+mod interfaces;
+mod outputs;
 mod progress;
+mod reload;
 mod report;
 mod scan;
 mod schema;
+mod sense;
+mod signals;
 mod signatures;
 
 use std::io::Write;
@@ -47,6 +53,8 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Exit {
     match command {
         Command::Scan(args) => scan::run(&args),
+        Command::Sense(args) => sense::run(&args),
+        Command::Interfaces(args) => interfaces::run(&args),
         Command::Signatures(command) => signatures::run(&command),
         Command::Report(args) => report::run(&args),
         Command::Schema(args) => schema::run(&args),

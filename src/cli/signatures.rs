@@ -2,20 +2,16 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
 use super::args::{CheckArgs, FuzzArgs, ListArgs, ListFormat, SignaturesCommand, TestArgs};
-use super::{Exit, bench, complain, print};
+use super::{Exit, bench, complain, print, signals};
 use crate::signature::{Date, SignatureSet, json_schema};
 use crate::workbench::list::Filter;
 use crate::workbench::report::{Command, Format, Report, Verdict};
 use crate::workbench::{captures, check, examples, fuzz};
-
-/// Set when the user interrupts.
-static STOP: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn run(command: &SignaturesCommand) -> Exit {
     match command {
@@ -115,13 +111,13 @@ fn strictly(mut report: Report, args: &CheckArgs) -> Exit {
 
 fn fuzzed(args: &FuzzArgs) -> Exit {
     // Without a handler an interrupt ends the process, and what was found is lost.
-    let _ = ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed));
+    let stop = signals::end();
     let set = match args.paths.is_empty() {
         true => Ok(SignatureSet::builtin()),
         false => SignatureSet::load(&args.paths),
     };
     let outcome = set.and_then(|set| {
-        let outcome = fuzz::fuzz(&set, &options(args), &STOP)?;
+        let outcome = fuzz::fuzz(&set, &options(args), &stop)?;
         Ok((set, outcome))
     });
     let (set, outcome) = match outcome {

@@ -16,7 +16,7 @@ use super::facts;
 use super::oauth::OAuthBody;
 use super::values::{Attentive, Ear, Heard};
 use crate::mcp::{Charset, Endpoint, Message, MessageSink, Scanner};
-use crate::signature::{Cursor, HitSet, Matcher};
+use crate::signature::{Cursor, Generation, HitSet, Matcher};
 use crate::stream::coding::{CodingCounters, Decoder};
 use crate::stream::sse::{SseEvent, SseParser, SseSink};
 use crate::stream::{Direction, Interest};
@@ -79,7 +79,7 @@ pub(super) struct Body {
     /// Only an event stream is of interest.
     events_only: bool,
     /// Where the set asks for values of OAuth, and the body may have some.
-    oauth: Option<Box<OAuthBody>>,
+    oauth: Option<(Generation, Box<OAuthBody>)>,
 }
 
 #[derive(Debug, Default)]
@@ -132,9 +132,9 @@ impl Body {
     }
 
     /// The same body, which may be one of OAuth.
-    pub(super) fn with_oauth(mut self, oauth: Option<OAuthBody>) -> Self {
+    pub(super) fn with_oauth(mut self, oauth: Option<OAuthBody>, matcher: &Matcher) -> Self {
         if !matches!(self.state, State::Skipped) {
-            self.oauth = oauth.map(Box::new);
+            self.oauth = oauth.map(|body| (matcher.generation(), Box::new(body)));
         }
         self
     }
@@ -173,9 +173,7 @@ impl Body {
         found: &mut dyn FnMut(Found),
     ) -> ControlFlow<()> {
         self.state.feed(data, self.events_only, bench, found);
-        if let (Some(oauth), Some(fields)) = (&mut self.oauth, bench.matcher.oauth())
-            && !oauth.feed(data, fields)
-        {
+        if self.oauth.as_mut().is_some_and(|oauth| !feed_oauth(oauth, data, bench.matcher)) {
             self.oauth = None;
         }
         if self.is_skipped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -192,7 +190,10 @@ impl Body {
     }
 
     fn end_oauth(&mut self, complete: bool, bench: &Bench<'_>, found: &mut dyn FnMut(Found)) {
-        let Some(mut oauth) = self.oauth.take() else { return };
+        let Some((generation, mut oauth)) = self.oauth.take() else { return };
+        if generation != bench.matcher.generation() {
+            return;
+        }
         let hits = bench.matcher.oauth().and_then(|fields| oauth.finish(complete, fields));
         if let Some(hits) = hits {
             let what = match bench.direction {
@@ -239,6 +240,17 @@ impl Body {
         };
         self.cease(complete && whole, bench, found);
     }
+}
+
+/// Whether more of the body is wanted: not where the signatures that it is read for
+/// were replaced, since the new ones may ask for other values.
+fn feed_oauth(
+    (generation, oauth): &mut (Generation, Box<OAuthBody>),
+    data: &[u8],
+    matcher: &Matcher,
+) -> bool {
+    *generation == matcher.generation()
+        && matcher.oauth().is_some_and(|fields| oauth.feed(data, fields))
 }
 
 impl State {
@@ -374,6 +386,8 @@ impl Head {
 pub(super) struct Document {
     scanner: Scanner,
     direction: Direction,
+    /// Of the matcher that cursor and hits are of.
+    generation: Generation,
     cursor: Cursor,
     hits: HitSet,
     messages: Vec<MessageFacts>,
@@ -430,6 +444,7 @@ impl Document {
         Box::new(Self {
             scanner: Scanner::new(),
             direction,
+            generation: matcher.generation(),
             cursor,
             hits,
             messages: Vec::new(),
@@ -447,18 +462,33 @@ impl Document {
 
     fn reset(&mut self, matcher: &Matcher) {
         self.scanner.reset(Charset::Sniffed);
-        self.hits.clear();
-        self.cursor = matcher.body().start(self.direction, &mut self.hits);
+        self.restart(matcher);
         self.messages.clear();
-        if let Some(values) = &mut self.values {
-            values.clear();
-        }
         let counters = self.scanner.counters();
         self.tally =
             Tally { batches: counters.batches, not_rpc: counters.not_rpc, ..Tally::default() };
     }
 
+    fn restart(&mut self, matcher: &Matcher) {
+        self.generation = matcher.generation();
+        self.hits.clear();
+        self.cursor = matcher.body().start(self.direction, &mut self.hits);
+        self.values = matcher.messages().map(|_| self.values.take().unwrap_or_default());
+        if let Some(values) = &mut self.values {
+            values.clear();
+        }
+    }
+
+    /// Where the signatures were replaced in the middle of a document, the new ones
+    /// read what is left of it; the scanner goes on as before.
+    fn keep_up(&mut self, matcher: &Matcher) {
+        if self.generation != matcher.generation() {
+            self.restart(matcher);
+        }
+    }
+
     pub(super) fn feed(&mut self, data: &[u8], matcher: &Matcher) {
+        self.keep_up(matcher);
         matcher.body().feed(&mut self.cursor, data, &mut self.hits);
         self.scan(Step::Feed(data), matcher);
     }
@@ -494,6 +524,7 @@ impl Document {
         bench: &mut Bench<'_>,
         found: &mut dyn FnMut(Found),
     ) {
+        self.keep_up(bench.matcher);
         self.scan(Step::Finish(complete), bench.matcher);
         bench.matcher.body().finish(self.cursor, &mut self.hits);
         if bench.traced {

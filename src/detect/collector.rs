@@ -21,7 +21,8 @@ use crate::findings::{
     Auth, Confidence, FindingSink, HttpColumns, McpTransport, MessageKind, TlsColumns,
 };
 use crate::flow::PacketRef;
-use crate::signature::SignatureIndex;
+use crate::policy::Policy;
+use crate::signature::{SignatureIndex, SignatureSet};
 use crate::stream::names::{NameLimits, NameMemory};
 use crate::stream::{Direction, ExchangeId};
 use crate::time::Timestamp;
@@ -189,6 +190,20 @@ impl Collector {
             }
         }
         self.attribute(id, volume);
+    }
+
+    /// Goes over to another policy and other signatures. Every event from here on is
+    /// of these.
+    pub(crate) fn renew(&mut self, policy: Policy, signatures: Arc<SignatureSet>) {
+        let indices = self.rows.renew(policy, signatures);
+        for conversation in self.conversations.values_mut() {
+            conversation.verdict.renumber(&indices);
+        }
+        for early in self.flows.values_mut().flat_map(|flow| &mut flow.early) {
+            let signals = std::mem::take(&mut early.message.signals);
+            let new = |old: SignatureIndex| indices.get(old.index()).copied().flatten();
+            early.message.signals = signals.into_iter().filter_map(new).collect();
+        }
     }
 
     /// Capture time has come to `now`: conversations that are over are written.

@@ -149,6 +149,11 @@ impl Observer {
         self.sequence = 0;
     }
 
+    /// From here on these signatures are looked for.
+    pub(crate) fn set_matcher(&mut self, matcher: Arc<Matcher>) {
+        self.matcher = matcher;
+    }
+
     /// From here on these keys are there.
     pub(crate) fn set_keys(&mut self, keys: Arc<KeyStore>) {
         self.keys = keys;

@@ -73,6 +73,18 @@ impl RowWriter {
         Self { options, policy, signatures, written: 0 }
     }
 
+    /// Goes over to another policy and other signatures; gives the indices that the
+    /// old ones have among them.
+    pub(super) fn renew(
+        &mut self,
+        policy: Policy,
+        signatures: Arc<SignatureSet>,
+    ) -> Vec<Option<SignatureIndex>> {
+        let old = std::mem::replace(&mut self.signatures, signatures);
+        self.policy = policy;
+        old.signatures().iter().map(|signature| self.signatures.find(&signature.id)).collect()
+    }
+
     pub(super) fn signatures(&self) -> &SignatureSet {
         &self.signatures
     }

@@ -87,6 +87,14 @@ impl Verdict {
         self.signatures.iter().copied()
     }
 
+    /// Goes over to another set of signatures, in which the old ones have these
+    /// indices; those that are not in it are no longer named.
+    pub(super) fn renumber(&mut self, indices: &[Option<SignatureIndex>]) {
+        let new = |old: &SignatureIndex| indices.get(old.index()).copied().flatten();
+        self.signatures = self.signatures.iter().filter_map(new).collect();
+        self.threats = self.threats.iter().filter_map(new).collect();
+    }
+
     /// The threats that were not told of yet; now they are.
     pub(super) fn take_threats(&mut self) -> BTreeSet<SignatureIndex> {
         std::mem::take(&mut self.threats)

@@ -17,7 +17,8 @@ use super::values::{Attentive, Ear, Heard};
 use crate::flow::FlowInfo;
 use crate::mcp::{self, Message, MessageSink, RawStream, Session};
 use crate::signature::{
-    HitSet, MessageFields, NameField, RequestFields, SignatureIndex, SignatureIndexSet,
+    Generation, HitSet, Matcher, MessageFields, NameField, RequestFields, SignatureIndex,
+    SignatureIndexSet,
 };
 use crate::stream::coding::Decoder;
 use crate::stream::dns::{DnsParser, DnsStream};
@@ -69,9 +70,20 @@ struct Channel {
 /// What hit in the messages of a connection without exchanges.
 #[derive(Debug, Default)]
 struct RawValues {
+    /// Of the matcher that the hits are of.
+    generation: Option<Generation>,
     heard: [Heard; 2],
     hits: HitSet,
     signalled: SignatureIndexSet,
+}
+
+impl RawValues {
+    /// Forgets what signatures hit that were replaced since.
+    fn keep_up(&mut self, matcher: &Matcher) {
+        if self.generation != Some(matcher.generation()) {
+            *self = Self { generation: Some(matcher.generation()), ..Self::default() };
+        }
+    }
 }
 
 /// A step over a raw stream.
@@ -97,6 +109,8 @@ pub(super) struct Watched {
     logged: Option<Box<LoggedRequest>>,
     reported: bool,
     response_reported: bool,
+    /// Of the matcher that the hits are of.
+    generation: Option<Generation>,
     hits: HitSet,
     /// Hits in bodies that no message bore out; only where they are traced.
     unconfirmed: HitSet,
@@ -115,11 +129,24 @@ impl Watched {
         self.logged = None;
         self.reported = false;
         self.response_reported = false;
+        self.forget_hits();
+        self.bodies = [Body::default(), Body::default()];
+        self.well_known = false;
+    }
+
+    fn forget_hits(&mut self) {
         self.hits.clear();
         self.unconfirmed.clear();
         self.signalled = SignatureIndexSet::default();
-        self.bodies = [Body::default(), Body::default()];
-        self.well_known = false;
+    }
+
+    /// Hits of signatures that were replaced since mean nothing any more; what
+    /// followed from them was reported.
+    fn keep_up(&mut self, matcher: &Matcher) {
+        if self.generation != Some(matcher.generation()) {
+            self.generation = Some(matcher.generation());
+            self.forget_hits();
+        }
     }
 
     /// All hits, where they are traced.
@@ -155,7 +182,9 @@ impl FlowSink<'_> {
     /// Takes an exchange out of the view, to work on it and the observer.
     fn take(&mut self, id: ExchangeId) -> Option<Box<Watched>> {
         let at = self.view.exchanges.iter().rposition(|watched| watched.id == Some(id))?;
-        Some(self.view.exchanges.swap_remove(at))
+        let mut watched = self.view.exchanges.swap_remove(at);
+        watched.keep_up(&self.observer.matcher);
+        Some(watched)
     }
 
     /// Puts it back, or gives its buffers back.
@@ -173,6 +202,7 @@ impl FlowSink<'_> {
         }
         let mut watched = self.observer.pool.pop().unwrap_or_default();
         watched.id = Some(id);
+        watched.keep_up(&self.observer.matcher);
         watched
     }
 
@@ -423,8 +453,9 @@ impl ExchangeSink for FlowSink<'_> {
         let mut watched = self.open(id);
         let target = Target::parse(head.target);
         self.match_request(&mut watched, head, &target);
-        watched.bodies[Direction::ToServer.index()] =
-            self.decoder(head.headers).with_oauth(self.oauth_request(head.headers));
+        watched.bodies[Direction::ToServer.index()] = self
+            .decoder(head.headers)
+            .with_oauth(self.oauth_request(head.headers), &self.observer.matcher);
         watched.request = Some(Box::new(self.request_facts(head, &target)));
         watched.logged = self.observer.http_log.then(|| Box::new(self.logged_request(head)));
         let telling = watched.request.as_ref().is_some_and(|facts| facts.session.is_some());
@@ -451,7 +482,7 @@ impl ExchangeSink for FlowSink<'_> {
         let body = if download { body.events_only() } else { body };
         let metadata = watched.well_known && head.status < 300;
         watched.bodies[Direction::ToClient.index()] =
-            body.with_oauth(self.oauth_response(download, metadata));
+            body.with_oauth(self.oauth_response(download, metadata), &self.observer.matcher);
         let facts = response_facts(head);
         let telling = facts.session.is_some();
         watched.response = Some(Box::new(facts));
@@ -753,6 +784,7 @@ impl FlowSink<'_> {
             }
             Some(fields) => {
                 let values = self.view.raw_values.get_or_insert_default();
+                values.keep_up(&matcher);
                 let heard = &mut values.heard[direction.index()];
                 step.listen(stream, (heard, fields), direction)
             }

@@ -58,13 +58,26 @@ impl Clock {
     /// Counts a frame; a tick if it is time for one.
     pub(super) fn on_frame(&mut self, time: Timestamp) -> Option<Tick> {
         self.packets += 1;
+        self.tick(time, self.packets)
+    }
+
+    /// Time has passed without a frame; a tick if it is time for one.
+    pub(super) fn on_time(&mut self, time: Timestamp) -> Option<Tick> {
+        // Before the first frame there is nothing that could time out.
+        if self.packets == 0 {
+            return None;
+        }
+        self.tick(time, self.packets + 1)
+    }
+
+    fn tick(&mut self, time: Timestamp, ordinal: u64) -> Option<Tick> {
         self.latest = self.latest.max(time);
         self.flow_time = self.flow.tick(time);
         if self.flow_time.since(self.ticked) < PERIOD {
             return None;
         }
         self.ticked = self.flow_time;
-        Some(Tick { ordinal: self.packets, now: self.latest, flow_time: self.flow_time })
+        Some(Tick { ordinal, now: self.latest, flow_time: self.flow_time })
     }
 
     /// Frames counted so far.
@@ -91,6 +104,20 @@ mod tests {
         assert_eq!(at(5_000), None);
         assert_eq!(at(11_000).map(|tick| tick.ordinal), Some(4));
         assert_eq!(clock.packets(), 4);
+    }
+
+    #[test]
+    fn ticks_without_frames() {
+        let mut clock = Clock::default();
+        let at = |seconds: i64| Timestamp::from_nanos(seconds * 1_000_000_000);
+        assert_eq!(clock.on_time(at(10)), None);
+        assert!(clock.on_frame(at(20)).is_some());
+        // A clock behind the frames tells nothing.
+        assert_eq!(clock.on_time(at(19)), None);
+        assert_eq!(clock.on_time(at(20)), None);
+        let tick = clock.on_time(at(21)).unwrap();
+        assert_eq!((tick.ordinal, tick.now), (2, at(21)));
+        assert_eq!(clock.packets(), 1);
     }
 
     #[test]

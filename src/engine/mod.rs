@@ -36,7 +36,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use self::clock::Clock;
+use self::clock::{Clock, Tick};
 pub use self::coverage::coverage;
 use self::shard::Shard;
 pub use self::statistics::{EngineCounters, Statistics};
@@ -50,6 +50,7 @@ use crate::flow::{FlowHasher, FlowLimits};
 use crate::policy::Policy;
 use crate::signature::{Diagnostic, Matcher, Report, SignatureIndexSet, SignatureSet};
 use crate::stream::tls::{KeyLogReader, KeyStore};
+use crate::time::Timestamp;
 
 /// Bounds of the engine's memory and work.
 #[derive(Clone, Debug, Default)]
@@ -87,6 +88,18 @@ pub trait BlockSource: Send {
     /// Whether a frame is to be looked at.
     fn accepts(&mut self, _frame: &Frame<'_>) -> bool {
         true
+    }
+
+    /// An engine whose signatures, keys and policy are to be used from this block on,
+    /// in place of the ones before. No flow is lost over it: exchanges under way are
+    /// judged by the new signatures from there.
+    fn update(&mut self) -> Option<Engine> {
+        None
+    }
+
+    /// Whether the sink is to be told of all counters after this block.
+    fn wants_statistics(&mut self) -> bool {
+        false
     }
 }
 
@@ -307,13 +320,19 @@ impl Worker {
         }
     }
 
+    /// Uses signatures, keys and policy of another engine from here on.
+    pub fn renew(&mut self, engine: &Engine) {
+        self.keys = Arc::clone(&engine.keys);
+        self.shard.set_keys(Arc::clone(&engine.keys));
+        self.shard.set_matcher(Arc::clone(&engine.matcher));
+        self.collector.renew(engine.policy.clone(), Arc::clone(&engine.signatures));
+    }
+
     /// Takes in the next frame; what it lets know goes to `sink` at once.
     pub fn on_frame<S: FindingSink + ?Sized>(&mut self, frame: &Frame<'_>, sink: &mut S) {
         let mut sink = Forward(sink);
         if let Some(tick) = self.clock.on_frame(frame.time) {
-            self.shard.advance(tick);
-            self.collect(&mut sink);
-            self.collector.advance(tick.now, &mut sink);
+            self.advance(tick, &mut sink);
         }
         if let Some(packet) = self.decoder.decode(frame).packet() {
             let key = self.hasher.key(&packet);
@@ -322,10 +341,20 @@ impl Worker {
         }
     }
 
+    /// Tells that time has passed though no frame came: what times out does.
+    pub fn on_time<S: FindingSink + ?Sized>(&mut self, time: Timestamp, sink: &mut S) {
+        if let Some(tick) = self.clock.on_time(time) {
+            self.advance(tick, &mut Forward(sink));
+        }
+    }
+
     /// Runs all frames of `source`, block by block.
     fn replay(&mut self, source: &mut (impl BlockSource + ?Sized), sink: &mut dyn FindingSink) {
         let mut block = Block::new();
         while source.fill(&mut block) == Fill::Block {
+            if let Some(engine) = source.update() {
+                self.renew(&engine);
+            }
             for secrets in block.secrets() {
                 self.on_secrets(secrets);
             }
@@ -334,13 +363,24 @@ impl Worker {
                     self.on_frame(&frame, sink);
                 }
             }
-            sink.block_end();
+            if let Some(time) = block.clock() {
+                self.on_time(time, sink);
+            }
+            if source.wants_statistics() {
+                sink.statistics(&self.statistics());
+            }
+            sink.block_end(block.last_time());
         }
     }
 
     /// Ends all flows and conversations.
     pub fn finish<S: FindingSink + ?Sized>(mut self, sink: &mut S) -> Statistics {
         self.end(sink);
+        self.statistics()
+    }
+
+    /// What was counted so far.
+    pub fn statistics(&self) -> Statistics {
         let mut statistics = Statistics {
             decode: *self.decoder.counters(),
             collector: self.collector.counters(),
@@ -371,6 +411,12 @@ impl Worker {
         self.shard.take_trace()
     }
 
+    fn advance(&mut self, tick: Tick, sink: &mut dyn FindingSink) {
+        self.shard.advance(tick);
+        self.collect(sink);
+        self.collector.advance(tick.now, sink);
+    }
+
     fn collect(&mut self, sink: &mut dyn FindingSink) {
         if !self.shard.has_events() {
             return;
@@ -397,7 +443,7 @@ impl<S: FindingSink + ?Sized> FindingSink for Forward<'_, S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::Inputs;
+    use crate::capture::{Inputs, SourceId};
     use crate::findings::{HttpRequest, Row};
 
     #[derive(Debug, Default, PartialEq)]
@@ -423,6 +469,50 @@ mod tests {
         let workers = NonZeroUsize::new(workers).unwrap();
         engine.build().unwrap().replay(workers, &mut source, &mut seen);
         seen
+    }
+
+    /// Replays a capture, going over to each engine in turn from frame to frame.
+    fn renewed(path: &str, engines: &[Engine]) -> Vec<Row> {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps").join(path);
+        let mut reader = crate::capture::Reader::open(&path, SourceId(0)).unwrap();
+        let mut worker = engines[0].worker();
+        let mut block = Block::new();
+        let mut rows = Vec::new();
+        let mut turn = engines.iter().cycle();
+        while reader.fill(&mut block).unwrap() == Fill::Block {
+            for frame in block.frames() {
+                worker.renew(turn.next().unwrap());
+                worker.on_frame(&frame, &mut rows);
+            }
+        }
+        worker.finish(&mut rows);
+        rows
+    }
+
+    #[test]
+    fn no_conversation_is_lost_when_signatures_are_replaced() {
+        // Other numbers for the same signatures, and some more.
+        let extra = r#"
+            version = 1
+            [[signature]]
+            id = "a.first"
+            title = "First"
+            field = "http.path"
+            exact = "/first"
+            strength = "weak"
+        "#;
+        let mut more = SignatureSet::parse("extra", extra).unwrap();
+        more.merge(SignatureSet::builtin()).unwrap();
+        let plain = Engine::builder().build().unwrap();
+        let other = Engine::builder().signatures(more).build().unwrap();
+        for path in ["p-py130-20sessions.pcap", "p-h2c-hypercorn-full.pcap", "h-one-byte.pcap"] {
+            let whole = renewed(path, std::slice::from_ref(&plain));
+            let swapped = renewed(path, &[plain.clone(), other.clone()]);
+            let seen = |rows: &[Row]| -> Vec<_> {
+                rows.iter().map(|row| (row.kind, row.confidence, row.mcp.methods.clone())).collect()
+            };
+            assert_eq!(seen(&whole), seen(&swapped), "{path}");
+        }
     }
 
     #[test]

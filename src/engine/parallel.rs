@@ -26,7 +26,9 @@ use crate::decode::{Decoder, Outcome, Packet, Transport, TunnelPath};
 use crate::detect::{Collector, Event, Order};
 use crate::findings::FindingSink;
 use crate::flow::{FlowHasher, PacketKey};
+use crate::signature::Matcher;
 use crate::stream::tls::KeyStore;
+use crate::time::Timestamp;
 
 /// Batches that may be under way: enough to keep all busy, few enough to bound
 /// memory.
@@ -47,7 +49,7 @@ struct Parcel {
     at: Moment,
     key: PacketKey,
     number: u64,
-    time: crate::time::Timestamp,
+    time: Timestamp,
     source: crate::capture::SourceId,
     src: std::net::SocketAddr,
     dst: std::net::SocketAddr,
@@ -62,6 +64,7 @@ enum Item {
     Packet(Parcel),
     Tick(Tick),
     Keys(Arc<KeyStore>),
+    Signatures(Arc<Matcher>),
 }
 
 /// The work of one worker for one block.
@@ -70,6 +73,8 @@ struct Batch {
     block: Arc<Block>,
     items: Vec<Item>,
     copies: Vec<u8>,
+    /// Whether the worker is to tell its counters.
+    counted: bool,
 }
 
 /// What came of a batch.
@@ -77,12 +82,19 @@ struct Batch {
 struct Done {
     events: Vec<Event>,
     block: Option<Arc<Block>>,
+    counters: Option<Box<Statistics>>,
 }
 
 /// A batch as the collector hears of it from the dispatcher.
 #[derive(Debug)]
 struct Announced {
     ticks: Vec<Tick>,
+    /// When its last frame was captured.
+    through: Option<Timestamp>,
+    /// What takes the place of policy and signatures, from this batch on.
+    update: Option<Engine>,
+    /// What the dispatcher counted, where all counters are asked for.
+    counters: Option<Box<Statistics>>,
 }
 
 /// Spreads the blocks of `source` over `workers` threads.
@@ -122,18 +134,30 @@ pub(super) fn run(
             decoder.finish();
             (decoder, dispatch.clock.packets())
         });
-        while let Ok(Announced { ticks }) = announced.recv() {
+        while let Ok(Announced { ticks, through, update, mut counters }) = announced.recv() {
+            if let Some(Engine { policy, signatures, .. }) = update {
+                collector.renew(policy, signatures);
+            }
             let mut events = Vec::new();
             for outbox in &outboxes {
                 let Ok(done) = outbox.recv() else { break };
                 events.extend(done.events);
-                if let Some(block) = done.block.and_then(Arc::into_inner) {
+                if let (Some(sum), Some(part)) = (&mut counters, &done.counters) {
+                    sum.merge(part);
+                }
+                if let Some(mut block) = done.block.and_then(Arc::into_inner) {
+                    // A ring waits for its memory.
+                    block.release();
                     // A full channel only means that there are blocks enough.
                     let _ = recycle.try_send(block);
                 }
             }
             merge(events, &ticks, &mut collector, sink);
-            sink.block_end();
+            if let Some(mut counters) = counters {
+                counters.collector = collector.counters();
+                sink.statistics(&counters);
+            }
+            sink.block_end(through);
         }
         let mut events = Vec::new();
         for outbox in &outboxes {
@@ -156,11 +180,12 @@ pub(super) fn run(
 }
 
 fn work(mut shard: Shard, inbox: &Receiver<Batch>, outbox: &Sender<Done>) -> Shard {
-    while let Ok(Batch { block, items, copies }) = inbox.recv() {
+    while let Ok(Batch { block, items, copies, counted }) = inbox.recv() {
         for item in items {
             match item {
                 Item::Tick(tick) => shard.advance(tick),
                 Item::Keys(keys) => shard.set_keys(keys),
+                Item::Signatures(matcher) => shard.set_matcher(matcher),
                 Item::Packet(parcel) => {
                     if let Some(payload) = parcel.payload.resolve(&block, &copies) {
                         shard.on_packet(parcel.at, &parcel.key, &parcel.packet(payload));
@@ -168,14 +193,19 @@ fn work(mut shard: Shard, inbox: &Receiver<Batch>, outbox: &Sender<Done>) -> Sha
                 }
             }
         }
-        let done = Done { events: shard.take_events(), block: Some(block) };
+        let counters = counted.then(|| {
+            let mut counters = Box::new(Statistics::default());
+            shard.add_to(&mut counters);
+            counters
+        });
+        let done = Done { events: shard.take_events(), block: Some(block), counters };
         if outbox.send(done).is_err() {
             return shard;
         }
     }
     shard.finish();
     // The collector is gone only if its thread panicked; nothing is left to do.
-    let _ = outbox.send(Done { events: shard.take_events(), block: None });
+    let _ = outbox.send(Done { events: shard.take_events(), block: None, counters: None });
     shard
 }
 
@@ -226,6 +256,14 @@ impl Dispatch {
         let mut items: Vec<Vec<Item>> = (0..shards).map(|_| Vec::with_capacity(room)).collect();
         let mut copies: Vec<Vec<u8>> = vec![Vec::new(); shards];
         let mut ticks = Vec::new();
+        let update = source.update();
+        if let Some(engine) = &update {
+            self.keys = Arc::clone(&engine.keys);
+            for items in &mut items {
+                items.push(Item::Keys(Arc::clone(&engine.keys)));
+                items.push(Item::Signatures(Arc::clone(&engine.matcher)));
+            }
+        }
         for secrets in block.secrets() {
             if let Some(keys) = with_secrets(&self.keys, secrets) {
                 items.iter_mut().for_each(|items| items.push(Item::Keys(Arc::clone(&keys))));
@@ -265,15 +303,30 @@ impl Dispatch {
             };
             items.push(Item::Packet(Parcel::new(self.clock.moment(), key, &packet, payload)));
         }
+        if let Some(tick) = block.clock().and_then(|time| self.clock.on_time(time)) {
+            ticks.push(tick);
+            items.iter_mut().for_each(|items| items.push(Item::Tick(tick)));
+        }
+        let counted = source.wants_statistics();
+        let counters = counted.then(|| {
+            let mut counters = Box::new(Statistics::default());
+            counters.decode = *decoder.counters();
+            counters.engine.frames = self.clock.packets();
+            counters
+        });
         let block = Arc::new(block);
         // Announced before the work is handed out, so that the collector is
         // ready to take results whatever the workers' pace.
-        if self.announce.send(Announced { ticks }).is_err() {
+        if self
+            .announce
+            .send(Announced { ticks, through: block.last_time(), update, counters })
+            .is_err()
+        {
             return;
         }
         for ((inbox, items), copies) in self.inboxes.iter().zip(items).zip(copies) {
             // A worker is gone only if it panicked, which the join will show.
-            let _ = inbox.send(Batch { block: Arc::clone(&block), items, copies });
+            let _ = inbox.send(Batch { block: Arc::clone(&block), items, copies, counted });
         }
     }
 }

@@ -7,7 +7,7 @@ use super::clock::{Moment, Tick};
 use crate::decode::Packet;
 use crate::detect::{Event, FlowState, Observer, Phase};
 use crate::flow::{FlowHasher, FlowLimits, FlowTable, PacketKey};
-use crate::signature::SignatureIndexSet;
+use crate::signature::{Matcher, SignatureIndexSet};
 use crate::stream::tls::KeyStore;
 
 /// Flows and what observes them.
@@ -43,6 +43,11 @@ impl Shard {
     pub(super) fn finish(&mut self) {
         self.observer.at(u64::MAX, Phase::Tick);
         self.table.finish(&mut self.observer);
+    }
+
+    /// From here on these signatures are looked for.
+    pub(super) fn set_matcher(&mut self, matcher: Arc<Matcher>) {
+        self.observer.set_matcher(matcher);
     }
 
     /// From here on these keys are there.

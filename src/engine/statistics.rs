@@ -40,8 +40,26 @@ pub struct Statistics {
 }
 
 impl Statistics {
+    /// Adds the counters of another worker.
+    pub fn merge(&mut self, other: &Self) {
+        self.capture.merge(&other.capture);
+        self.engine.merge(&other.engine);
+        self.decode.merge(&other.decode);
+        self.flow.merge(&other.flow);
+        self.stream.merge(&other.stream);
+        self.observer.merge(&other.observer);
+        self.coding.merge(&other.coding);
+        self.body.merge(&other.body);
+        self.collector.merge(&other.collector);
+    }
+
     /// All counters as a JSON object of objects, ending in a newline.
     pub fn to_json(&self) -> String {
+        format!("{:#}\n", serde_json::Value::Object(self.to_object()))
+    }
+
+    /// All counters by section and name.
+    pub(crate) fn to_object(&self) -> serde_json::Map<String, serde_json::Value> {
         let mut sections = serde_json::Map::new();
         self.each(&mut |section, name, value| {
             let section = sections.entry(section).or_insert_with(|| serde_json::json!({}));
@@ -49,7 +67,7 @@ impl Statistics {
                 section.insert(name.to_owned(), value.into());
             }
         });
-        format!("{:#}\n", serde_json::Value::Object(sections))
+        sections
     }
 
     /// Calls `visit` with section, name and value of every counter.

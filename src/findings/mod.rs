@@ -23,9 +23,12 @@ pub mod sink;
 
 pub(crate) use json::json_line;
 
+use crate::engine::Statistics;
+use crate::time::Timestamp;
 pub use column::{COLUMNS, Column, ColumnType};
 pub use http::HttpRequest;
 pub use output::Destination;
+
 pub use row::{
     Auth, CaptureColumns, Confidence, FlowColumns, Governance, HttpColumns, IdentityColumns, Kind,
     McpColumns, McpTransport, MessageDirection, MessageKind, MethodCount, Row, Severity,
@@ -42,9 +45,14 @@ pub trait FindingSink {
     /// when the request's exchange has ended.
     fn http_request(&mut self, _request: &HttpRequest) {}
 
-    /// The findings of a block of frames are through: a good time to show how
-    /// far the work has come.
-    fn block_end(&mut self) {}
+    /// Takes all counters as they stand, where the source of the frames asked for
+    /// that
+    /// ([`BlockSource::wants_statistics`](crate::engine::BlockSource::wants_statistics)).
+    fn statistics(&mut self, _statistics: &Statistics) {}
+
+    /// The findings of a block of frames, the last of them captured at `through`, are
+    /// through: a good time to show how far the work has come.
+    fn block_end(&mut self, _through: Option<Timestamp>) {}
 }
 
 impl FindingSink for Vec<Row> {

@@ -98,6 +98,14 @@ impl Output {
         }
     }
 
+    /// Bytes in the file so far; none of a stream.
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::File(partial) => len(&partial.file),
+            Self::Stream(_) => 0,
+        }
+    }
+
     /// Ends it: the file gets its name.
     pub(crate) fn commit(self) -> io::Result<()> {
         match self {
@@ -181,6 +189,11 @@ impl Drop for PartialFile {
             let _ = fs::remove_file(&self.partial);
         }
     }
+}
+
+/// Bytes in a file; none if it cannot be told.
+pub(crate) fn len(file: &File) -> u64 {
+    file.metadata().map_or(0, |metadata| metadata.len())
 }
 
 /// Most partial files of one target and process number.

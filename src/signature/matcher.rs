@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::automaton::{self, FieldAutomaton};
@@ -19,6 +20,7 @@ use crate::stream::{Direction, Header};
 /// A compiled [`SignatureSet`](super::SignatureSet).
 #[derive(Clone, Debug, Default)]
 pub struct Matcher {
+    generation: Generation,
     pub(super) signatures: usize,
     /// Condition of each signature.
     pub(super) conditions: Vec<Option<Expression>>,
@@ -40,6 +42,19 @@ pub struct Matcher {
     pub(super) query: FieldMatcher,
     pub(super) method: FieldMatcher,
     pub(super) body: FieldMatcher,
+}
+
+/// Tells matchers apart: hits and cursors mean nothing to another matcher than the
+/// one that made them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Generation(u64);
+
+impl Default for Generation {
+    /// One that there was not before.
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// A condition over atoms.
@@ -111,6 +126,11 @@ pub struct AutomatonInfo {
 }
 
 impl Matcher {
+    /// Tells this matcher from others; its clones are the same.
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation
+    }
+
     /// Matches the name of a TLS ClientHello or a DNS message. (The host of a
     /// request is matched with its path, by [`Matcher::request`].)
     pub fn name(&self, field: NameField, name: &[u8], hits: &mut HitSet) {

@@ -64,6 +64,7 @@ pub use field::{Field, FieldClass, OAUTH_NAMES};
 pub use hits::{HitSet, SignatureIndex, SignatureIndexSet};
 pub use lint::LINTS;
 pub use lists::{HostEntry, HostList};
+pub(crate) use matcher::Generation;
 pub use matcher::{AutomatonInfo, Cursor, FieldMatcher, Matcher, RequestFields};
 pub use model::{
     Clause, Condition, EvidenceKind, EvidenceKinds, Example, JsonMember, JsonText, Origin, Pattern,

@@ -4,6 +4,8 @@
 pub(crate) mod compare;
 pub(crate) mod corpus;
 pub(crate) mod http;
+#[cfg(target_os = "linux")]
+pub(crate) mod network;
 pub(crate) mod packet;
 pub(crate) mod random;
 pub(crate) mod run;

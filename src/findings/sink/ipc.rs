@@ -74,6 +74,10 @@ impl Sink for StreamSink {
         let output = buffered.into_inner().map_err(|error| target.error(error.into_error()))?;
         output.commit().map_err(|error| target.error(error))
     }
+
+    fn written(&self) -> u64 {
+        self.writer.get_ref().get_ref().len()
+    }
 }
 
 /// Writes a batch and lets nothing of it linger in a buffer.

@@ -98,4 +98,8 @@ impl Sink for LineSink {
         let Self { target, output, .. } = *self;
         output.commit().map_err(|error| target.error(error))
     }
+
+    fn written(&self) -> u64 {
+        self.output.len()
+    }
 }

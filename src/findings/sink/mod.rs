@@ -29,6 +29,8 @@ mod lines;
 mod ocsf;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod queue;
+mod rotate;
 mod spool;
 mod unify;
 mod zeek;
@@ -43,6 +45,8 @@ use super::output::Destination;
 use super::row::Row;
 
 pub use self::http::HttpLog;
+pub use self::queue::{QueueLimits, QueuedSink};
+pub use self::rotate::{RotatingSink, Rotation};
 
 /// Takes rows to where they go.
 pub trait Sink: Send {
@@ -58,6 +62,23 @@ pub trait Sink: Send {
     /// Ends the output; a file gets its name. A sink dropped without this
     /// leaves its partial file, if there are findings in it.
     fn finish(self: Box<Self>) -> Result<(), SinkError>;
+
+    /// Bytes in the output so far; those of a spool where the output is made of one,
+    /// and none where it is a stream.
+    fn written(&self) -> u64 {
+        0
+    }
+
+    /// Whether rows may be written after an error: some of them are lost, others
+    /// follow.
+    fn recovers(&self) -> bool {
+        false
+    }
+
+    /// Rows that could not be written, where others follow.
+    fn lost(&self) -> u64 {
+        0
+    }
 }
 
 /// Opens the sink of `format` on `destination`.

@@ -18,7 +18,7 @@ use arrow_schema::ArrowError;
 use super::ipc::write_through;
 use super::{Sink, SinkError, Target};
 use crate::findings::batch::{BatchPolicy, Batcher};
-use crate::findings::output::{Output, PartialFile, Place};
+use crate::findings::output::{Output, PartialFile, Place, len};
 use crate::findings::row::Row;
 use crate::findings::schema::arrow_schema;
 
@@ -137,5 +137,9 @@ impl Sink for SpoolSink {
         writer.finish().map_err(|error| target.error(error))?;
         drop(writer);
         spool.finish(convert).map_err(|error| target.error(error))
+    }
+
+    fn written(&self) -> u64 {
+        len(self.writer.get_ref().get_ref())
     }
 }

@@ -1,0 +1,37 @@
+//! Live capture where there is none.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::super::{Block, Fill, Frame};
+use super::{LiveError, LiveOptions, LiveStatus};
+
+/// A live capture; no value of it exists on this system.
+#[derive(Debug)]
+pub enum LiveCapture {}
+
+impl LiveCapture {
+    /// Always an error.
+    pub fn open(
+        names: &[String],
+        _options: LiveOptions,
+        _stop: Arc<AtomicBool>,
+    ) -> Result<Self, LiveError> {
+        Err(LiveError::NotBuilt { name: names.first().cloned().unwrap_or_default() })
+    }
+
+    /// Fills `block` with what comes next.
+    pub fn fill(&mut self, _block: &mut Block) -> Fill {
+        match *self {}
+    }
+
+    /// Whether a frame passes the filter.
+    pub fn accepts(&mut self, _frame: &Frame<'_>) -> bool {
+        match *self {}
+    }
+
+    /// How the capture fares.
+    pub fn status(&self) -> LiveStatus {
+        match *self {}
+    }
+}

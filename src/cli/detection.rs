@@ -1,0 +1,115 @@
+//! What `scan` and `sense` share: from arguments to what an engine is made of.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use super::args::{DetectionArgs, Level};
+use super::{cache, complain, print};
+use crate::capture::FrameFilter;
+use crate::detect::FindingOptions;
+use crate::engine::{Engine, Limits};
+use crate::findings::Confidence;
+use crate::policy::Policy;
+use crate::signature::{Date, SignatureSet};
+use crate::stream::tls::{KeyLogReader, KeyStore};
+
+/// The engine that the arguments describe. What the compiler of the signatures
+/// has to say is said.
+pub(super) fn engine(
+    args: &DetectionArgs,
+    sources: Vec<String>,
+    http_log: bool,
+    limits: Limits,
+) -> Result<Engine, String> {
+    let engine = Engine::builder()
+        .signatures(signatures(args)?)
+        .cache(cache::folder())
+        .policy(policy(args)?)
+        .keys(keys(&args.keylog)?)
+        .findings(findings(args, sources))
+        .http_log(http_log)
+        .limits(limits)
+        .build()
+        .map_err(|report| report.to_string())?;
+    if !args.quiet {
+        engine.warnings().iter().for_each(|warning| complain(&warning.to_string()));
+    }
+    Ok(engine)
+}
+
+/// The signatures that the arguments name.
+pub(super) fn signatures(args: &DetectionArgs) -> Result<SignatureSet, String> {
+    let mut set = match args.no_builtin_signatures {
+        true => SignatureSet::new(),
+        false => SignatureSet::builtin(),
+    };
+    let added = SignatureSet::load(&args.signatures).map_err(|report| report.to_string())?;
+    set.merge(added).map_err(|report| report.to_string())?;
+    set.expire(Date::today());
+    Ok(set)
+}
+
+/// Reads key logs. An error names file and line, never what stands there.
+pub(super) fn keys(paths: &[PathBuf]) -> Result<KeyStore, String> {
+    let mut keys = KeyStore::new();
+    let mut problems = Vec::new();
+    for path in paths {
+        let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let part = KeyLogReader::whole(&text);
+        problems.extend(part.errors().iter().map(|error| format!("{}: {error}", path.display())));
+        keys = keys.extended(part);
+    }
+    if problems.is_empty() { Ok(keys) } else { Err(problems.join("\nmcpwatch: ")) }
+}
+
+/// How many workers there are to be.
+pub(super) fn workers(args: &DetectionArgs) -> NonZeroUsize {
+    let asked = args.workers.and_then(|workers| NonZeroUsize::new(workers.into()));
+    asked.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Writes counters to where `--stats` says.
+pub(super) fn write_stats(args: &DetectionArgs, text: &str) -> Result<(), String> {
+    let Some(path) = &args.stats else { return Ok(()) };
+    if path == Path::new("-") {
+        print(|out| out.write_all(text.as_bytes()));
+        return Ok(());
+    }
+    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The policy that the arguments name.
+pub(super) fn policy(args: &DetectionArgs) -> Result<Policy, String> {
+    match &args.policy {
+        Some(path) => Policy::load(path).map_err(|error| error.to_string()),
+        None => Ok(Policy::default()),
+    }
+}
+
+/// The filter that the arguments name.
+pub(super) fn filter(args: &DetectionArgs) -> Result<Option<FrameFilter>, String> {
+    let compiled = args.filter.as_deref().map(FrameFilter::compile).transpose();
+    compiled.map_err(|error| error.to_string())
+}
+
+/// What findings from these sources are to hold.
+pub(super) fn findings(args: &DetectionArgs, sources: Vec<String>) -> FindingOptions {
+    FindingOptions {
+        messages: args.messages,
+        min_confidence: args.min_confidence.into(),
+        show_secrets: args.show_secrets,
+        sensor: args.sensor.clone(),
+        sources,
+    }
+}
+
+impl From<Level> for Confidence {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Possible => Self::Possible,
+            Level::Likely => Self::Likely,
+            Level::Confirmed => Self::Confirmed,
+        }
+    }
+}

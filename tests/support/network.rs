@@ -1,0 +1,241 @@
+//! A network of its own: a namespace with two interfaces that lead to each other.
+//! Captures are sent over one of them while the program watches the other.
+//!
+//! Making one takes the rights of an administrator and the programs `unshare` and
+//! `ip`; where they are missing, tests say that they are skipped.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use mcpwatch::capture::{Block, Fill, LinkType, Reader, SourceId};
+use pnet_datalink::{Channel, Config, DataLinkSender};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::run::{Run, mcpwatch};
+
+/// The interface that is sent over.
+pub(crate) const SENDER: &str = "tx0";
+
+/// The interface that is watched.
+pub(crate) const WATCHED: &str = "rx0";
+
+const SET_UP: &str = "
+    set -e
+    echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6
+    ip link set lo up
+    ip link add tx0 type veth peer name rx0
+    ip link set tx0 mtu 65535 up
+    ip link set rx0 mtu 65535 up
+    echo ready
+    exec cat
+";
+
+/// A namespace; ends with the process that holds it open.
+#[derive(Debug)]
+pub(crate) struct Network {
+    holder: Child,
+}
+
+impl Network {
+    /// Runs a test in a network of its own, or says why it is skipped.
+    pub(crate) fn run(test: impl FnOnce(&Network) + Send) {
+        let network = match Self::open() {
+            Ok(network) => network,
+            Err(why) => {
+                let name = thread::current().name().unwrap_or_default().to_owned();
+                // Not captured, as `eprintln!` would be.
+                let _ = writeln!(std::io::stderr(), "{name}: skipped: {why}");
+                return;
+            }
+        };
+        // The thread that enters the namespace is one that ends with the test.
+        thread::scope(|scope| {
+            let entered = scope.spawn(|| {
+                network.enter();
+                test(&network);
+            });
+            if let Err(panic) = entered.join() {
+                std::panic::resume_unwind(panic);
+            }
+        });
+    }
+
+    fn open() -> Result<Self, String> {
+        let holder = Command::new("unshare")
+            .args(["--net", "sh", "-c", SET_UP])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut holder = holder.map_err(|error| format!("unshare: {error}"))?;
+        let mut line = String::new();
+        BufReader::new(holder.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        if line.trim_end() == "ready" {
+            return Ok(Self { holder });
+        }
+        let mut why = String::new();
+        holder.stderr.as_mut().unwrap().read_to_string(&mut why).unwrap();
+        holder.wait().unwrap();
+        Err(format!("no network namespace can be made: {}", why.trim_end()))
+    }
+
+    /// Lets the calling thread, and what it starts, see this network alone.
+    fn enter(&self) {
+        let file = File::open(format!("/proc/{}/ns/net", self.holder.id())).unwrap();
+        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+    }
+
+    /// Starts `mcpwatch sense` with the words of `line`, and waits until it
+    /// watches.
+    pub(crate) fn sense(&self, line: &str) -> Sensor {
+        self.sense_saying(line, "watching")
+    }
+
+    /// Starts `mcpwatch sense` with the words of `line`, and waits until it says
+    /// something.
+    pub(crate) fn sense_saying(&self, line: &str, words: &str) -> Sensor {
+        let arguments: Vec<_> = ["sense"].into_iter().chain(line.split_whitespace()).collect();
+        let mut sensor = Sensor::start(&arguments);
+        sensor.wait_for(words);
+        sensor
+    }
+
+    /// Starts `mcpwatch` with these arguments, and waits until it watches.
+    #[cfg(feature = "libpcap")]
+    pub(crate) fn sense_with(&self, arguments: &[&str]) -> Sensor {
+        let mut sensor = Sensor::start(arguments);
+        sensor.wait_for("watching");
+        sensor
+    }
+
+    /// Sends all frames of a capture; how many there are.
+    pub(crate) fn send(&self, capture: &Path) -> u64 {
+        let mut wire = Wire::open();
+        let mut reader = Reader::open(capture, SourceId(0)).unwrap();
+        let mut block = Block::new();
+        while reader.fill(&mut block).unwrap() == Fill::Block {
+            for frame in block.frames() {
+                assert_eq!(frame.link, LinkType::ETHERNET, "{}", capture.display());
+                wire.send(frame.data);
+            }
+        }
+        wire.sent
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        drop(self.holder.stdin.take());
+        let _ = self.holder.wait();
+    }
+}
+
+/// Runs `ip` with the words of `line`.
+pub(crate) fn ip(line: &str) {
+    let status = Command::new("ip").args(line.split_whitespace()).status().unwrap();
+    assert!(status.success(), "ip {line}");
+}
+
+/// Sends frames, not faster than the kernel's queue between the two interfaces
+/// takes them.
+pub(crate) struct Wire {
+    sender: Box<dyn DataLinkSender>,
+    pub(crate) sent: u64,
+}
+
+impl Wire {
+    pub(crate) fn open() -> Self {
+        let interfaces = pnet_datalink::interfaces();
+        let interface = interfaces.iter().find(|interface| interface.name == SENDER).unwrap();
+        let config = Config { write_buffer_size: 1 << 17, ..Config::default() };
+        match pnet_datalink::channel(interface, config).unwrap() {
+            Channel::Ethernet(sender, _) => Self { sender, sent: 0 },
+            _ => panic!("no channel for frames"),
+        }
+    }
+
+    pub(crate) fn send(&mut self, frame: &[u8]) {
+        self.sender.send_to(frame, None).unwrap().unwrap();
+        self.sent += 1;
+        if self.sent.is_multiple_of(100) {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// A running `mcpwatch sense`.
+pub(crate) struct Sensor {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    stderr: BufReader<ChildStderr>,
+    said: String,
+}
+
+impl Sensor {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child =
+            mcpwatch(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Self { child, stdout, stderr, said: String::new() }
+    }
+
+    /// What it said on standard error so far.
+    pub(crate) fn said(&self) -> &str {
+        &self.said
+    }
+
+    /// Ends it at once, as a lack of memory would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until it says something with these words on standard error.
+    #[track_caller]
+    pub(crate) fn wait_for(&mut self, words: &str) -> String {
+        loop {
+            let mut line = String::new();
+            let len = self.stderr.read_line(&mut line).unwrap();
+            self.said.push_str(&line);
+            assert!(len > 0, "ended without saying '{words}': {}", self.said);
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
+    /// Waits for the next line on standard output.
+    pub(crate) fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        assert!(self.stdout.read_line(&mut line).unwrap() > 0, "ended: {}", self.said);
+        line
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(id, signal).unwrap();
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn end(self) -> Run {
+        // What was sent last may still be in the kernel's queue.
+        thread::sleep(Duration::from_millis(100));
+        self.signal(Signal::TERM);
+        let Self { mut child, mut stdout, mut stderr, mut said } = self;
+        let mut out = Vec::new();
+        let reader = thread::spawn(move || {
+            stdout.read_to_end(&mut out).unwrap();
+            out
+        });
+        stderr.read_to_string(&mut said).unwrap();
+        let stdout = reader.join().unwrap();
+        Run { code: child.wait().unwrap().code(), stdout, stderr: said }
+    }
+}
