@@ -407,3 +407,22 @@ fn with_keys(capture: &Capture, signatures: &[String]) -> Engine {
         None => builder.build().unwrap(),
     }
 }
+
+#[test]
+fn a_body_that_is_no_message_tells_what_needs_none() {
+    let body = "field = 'http.body'\njson_member = { key = 'software_id', value = 'x-1' }\n";
+    let engine = engine(&[
+        signature("evident", &format!("{body}kind = 'oauth'")),
+        signature("nominating", body),
+    ]);
+    let registered = answer(200, "application/json", r#"{"client_id":"1"}"#);
+    let register = |id: &str| posted(&format!(r#"{{"software_id":"{id}"}}"#), registered.clone());
+    check(
+        &engine,
+        &[
+            ("a registration", register("x-1"), &["evident"]),
+            ("another", register("x-2"), &[]),
+            ("two documents", register("x-1\"}{\"a\":\"b"), &["evident"]),
+        ],
+    );
+}

@@ -69,6 +69,8 @@ pub(super) enum Found {
     Endpoint(String),
     /// What hit in a value that needs no message to bear it out, and the value.
     Value(HitSet, String),
+    /// What hit in a document without messages.
+    Document(HitSet),
 }
 
 /// The state of one body.
@@ -535,7 +537,9 @@ impl Document {
         let batches = counters.batches - self.tally.batches;
         // Objects in a batch that are no messages do not count as documents.
         let others = if batches == 0 { counters.not_rpc - self.tally.not_rpc } else { 0 };
-        if carrier != Carrier::Raw && self.tally.single + batches + others > 1 {
+        let several = carrier != Carrier::Raw && self.tally.single + batches + others > 1;
+        let has_messages = !several && !self.messages.is_empty();
+        if several {
             bench.counters.several_documents += 1;
             self.messages.clear();
         } else {
@@ -553,6 +557,9 @@ impl Document {
             if let Some((hits, excerpt)) = others {
                 found(Found::Value(hits, excerpt));
             }
+        }
+        if !has_messages && !self.hits.is_empty() {
+            found(Found::Document(self.hits.clone()));
         }
         self.reset(bench.matcher);
     }

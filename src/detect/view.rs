@@ -259,12 +259,14 @@ impl FlowSink<'_> {
     }
 
     fn found(&mut self, watched: &mut Watched, direction: Direction, found: Found) {
-        if let Found::Value(hits, value) = found {
-            return self.found_value(watched, &hits, value);
+        match &found {
+            Found::Value(hits, value) => return self.found_value(watched, hits, value),
+            Found::Document(hits) => return self.found_document(watched, direction, hits),
+            _ => {}
         }
         self.introduce(watched);
         match found {
-            Found::Unconfirmed(_) | Found::Value(..) => {}
+            Found::Unconfirmed(_) | Found::Value(..) | Found::Document(_) => {}
             Found::Endpoint(session) => {
                 self.observer.counters.legacy_endpoints += 1;
                 if let Some(exchange) = watched.id {
@@ -287,7 +289,7 @@ impl FlowSink<'_> {
     }
 
     /// A value that hit; what follows from it by now is told.
-    fn found_value(&mut self, watched: &mut Watched, hits: &HitSet, value: String) {
+    fn found_value(&mut self, watched: &mut Watched, hits: &HitSet, value: &str) {
         let mut all = watched.hits.clone();
         all.extend(hits);
         let signals = self.observer.matcher.signals(&all);
@@ -299,8 +301,29 @@ impl FlowSink<'_> {
         if news {
             let signals = self.new_signals(watched);
             let exchange = watched.id;
-            self.report(Observation::Value { exchange, value: shorten(&value), signals });
+            self.report(Observation::Value { exchange, value: shorten(value), signals });
         }
+    }
+
+    /// Hits in a document without messages: most only nominated it, and that is over.
+    fn found_document(&mut self, watched: &mut Watched, direction: Direction, hits: &HitSet) {
+        let mut all = watched.hits.clone();
+        all.extend(hits);
+        let matcher = Arc::clone(&self.observer.matcher);
+        if matcher.evident(&all).all(|signal| watched.signalled.contains(signal)) {
+            return;
+        }
+        self.introduce(watched);
+        let new = matcher.evident(&all).filter(|signal| watched.signalled.insert(*signal));
+        let signals: Vec<_> = new.collect();
+        self.observer.counters.signals += signals.len() as u64;
+        self.observer.note_signals(&signals);
+        let value = match direction {
+            Direction::ToServer => "body of the request",
+            Direction::ToClient => "body of the response",
+        };
+        let exchange = watched.id;
+        self.report(Observation::Value { exchange, value: value.to_owned(), signals });
     }
 
     /// Makes an exchange known to the collector before something else of it is.

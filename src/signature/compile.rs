@@ -14,7 +14,7 @@ use super::automaton::{Budget, Built, FieldAutomaton, FieldPrograms, TooLarge};
 use super::cache::{Cache, Key};
 use super::diagnostic::{Diagnostic, Report, Severity};
 use super::field::Field;
-use super::hits::Atom;
+use super::hits::{Atom, SignatureIndex};
 use super::lists::HostList;
 use super::matcher::{Expression, FieldMatcher, Matcher, Target};
 use super::model::{Clause, Condition, Pattern, Signature, Values};
@@ -46,6 +46,9 @@ pub(crate) fn compile(
         let condition =
             signature.when.as_ref().map(|condition| compiler.condition(condition, &mut next));
         compiler.matcher.conditions.push(condition);
+        if signature.nominates() {
+            compiler.matcher.nominating.insert(SignatureIndex(index as u32));
+        }
     }
     let mut conditions = Vec::with_capacity(suppressions.len());
     for (index, suppression) in suppressions.iter().enumerate() {

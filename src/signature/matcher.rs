@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::automaton::{self, FieldAutomaton};
 use super::field::Field;
-use super::hits::{Atom, HitSet, SignatureIndex};
+use super::hits::{Atom, HitSet, SignatureIndex, SignatureIndexSet};
 use super::lists::HostEntry;
 use super::names::{Name, NameField, NameFields, NameIndex};
 use super::suppress::Suppressed;
@@ -24,6 +24,8 @@ pub struct Matcher {
     pub(super) signatures: usize,
     /// Condition of each signature.
     pub(super) conditions: Vec<Option<Expression>>,
+    /// Those that [nominate](super::Signature::nominates) only.
+    pub(super) nominating: SignatureIndexSet,
     /// Where signatures do not count.
     pub(super) suppressed: Suppressed,
     pub(super) names: NameIndex,
@@ -215,6 +217,15 @@ impl Matcher {
             .take_while(|atom| (atom.0 as usize) < self.signatures)
             .filter(|&atom| self.hits(atom, hits) && !self.suppressed.holds(atom, hits))
             .map(|atom| SignatureIndex(atom.0))
+    }
+
+    /// Of the signatures that follow from the hits, those that need no message to
+    /// bear them out.
+    pub(crate) fn evident<'m>(
+        &'m self,
+        hits: &'m HitSet,
+    ) -> impl Iterator<Item = SignatureIndex> + 'm {
+        self.signals(hits).filter(|signal| !self.nominating.contains(*signal))
     }
 
     /// Whether a signature's own pattern hit and its conditions hold.

@@ -69,6 +69,20 @@ impl Kind {
             Self::Evasion => "fuzz-evasion",
         }
     }
+
+    /// What it means, in a sentence.
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Panic => "The engine panics.",
+            Self::Cut => "Cut in other pieces, the same bytes give other findings.",
+            Self::Automaton => "The automaton hits other than a plain regex matcher.",
+            Self::Scanner => "The JSON-RPC scanner reads other than a full JSON parser.",
+            Self::Slow => "The time grows faster than the bytes.",
+            Self::LookAlikeHit => "A signature hits traffic of another protocol.",
+            Self::LookAlikeLikely => "Traffic of another protocol is taken for MCP.",
+            Self::Evasion => "A signature misses an example that is written in another way.",
+        }
+    }
 }
 
 /// Something that is wrong.

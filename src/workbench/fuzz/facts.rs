@@ -115,6 +115,21 @@ impl Facts {
         for (name, value) in message["params"].as_object().into_iter().flatten() {
             add(Field::JsonRpcParams(name.as_str().into()), value.as_str());
         }
+        if message["method"] == "tools/call" {
+            add(Field::McpToolName, message["params"]["name"].as_str());
+        }
+        for tool in message["result"]["tools"].as_array().into_iter().flatten() {
+            add(Field::McpToolName, tool["name"].as_str());
+            add(Field::McpToolDescription, tool["description"].as_str());
+        }
+        if message["method"] == "tools/call" && !message["params"]["arguments"].is_null() {
+            let arguments = message["params"]["arguments"].to_string();
+            self.add(Field::McpArguments, direction, arguments.as_bytes());
+        }
+        if message["result"].is_object() {
+            let result = message["result"].to_string();
+            self.add(Field::McpResult, direction, result.as_bytes());
+        }
     }
 
     fn add(&mut self, field: Field, direction: Direction, value: &[u8]) {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Place, Report, Shown, Verdict};
 use crate::signature::LINTS;
+use crate::workbench::fuzz::Kind;
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
@@ -36,8 +37,10 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn rule(code: &str) -> Value {
-    match LINTS.iter().find(|(lint, _)| *lint == code) {
-        Some((_, description)) => {
+    let lint = LINTS.iter().find(|(lint, _)| *lint == code).map(|(_, description)| *description);
+    let fuzzed = || Kind::ALL.into_iter().find(|kind| kind.code() == code).map(Kind::description);
+    match lint.or_else(fuzzed) {
+        Some(description) => {
             json!({ "id": code, "shortDescription": { "text": description } })
         }
         None => json!({ "id": code }),
