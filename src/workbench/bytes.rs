@@ -15,6 +15,15 @@ const END_HEADERS: u8 = 4;
 
 /// A request over HTTP/1.1, and the response to it.
 pub(super) fn http1(http: &Http) -> [Vec<u8>; 2] {
+    let [mut request, mut response] = heads(http);
+    content1(&mut request, http, &http.request);
+    content1(&mut response, http, &http.response);
+    [request, response]
+}
+
+/// The heads of both without what says how contents are framed, and without their
+/// ends.
+pub(super) fn heads(http: &Http) -> [Vec<u8>; 2] {
     let mut request = [http.method.as_bytes(), b" ", &http.target, b" HTTP/1.1\r\n"].concat();
     let mut response = format!("HTTP/1.1 {} OK\r\n", http.status).into_bytes();
     field(&mut request, http, "Host", &http.host);
@@ -25,12 +34,11 @@ pub(super) fn http1(http: &Http) -> [Vec<u8>; 2] {
     }
     asked.iter().for_each(|(name, value)| field(&mut request, http, name, value));
     answered.iter().for_each(|(name, value)| field(&mut response, http, name, value));
-    content1(&mut request, http, &http.request);
-    content1(&mut response, http, &http.response);
     [request, response]
 }
 
-fn field(head: &mut Vec<u8>, http: &Http, name: &str, value: &str) {
+/// Adds a header field to a head.
+pub(super) fn field(head: &mut Vec<u8>, http: &Http, name: &str, value: &str) {
     let name = if http.loud_names { name.to_ascii_uppercase() } else { name.to_owned() };
     head.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
 }
@@ -137,6 +145,9 @@ fn string_len(block: &mut Vec<u8>, len: usize) {
     block.push(rest as u8);
 }
 
+/// The random of every ClientHello.
+pub(super) const CLIENT_RANDOM: [u8; 32] = [7; 32];
+
 /// A ClientHello that names a server, in records of `record` bytes.
 pub(super) fn client_hello(name: &str, record: usize) -> Vec<u8> {
     let name = prefixed(&[&[0][..], &prefixed(name.as_bytes())].concat());
@@ -148,7 +159,7 @@ pub(super) fn client_hello(name: &str, record: usize) -> Vec<u8> {
         extension(51, &prefixed(&[&[0, 0x1d, 0, 32][..], &[9; 32]].concat())),
     ];
     let mut body = vec![3, 3];
-    body.extend_from_slice(&[7; 32]);
+    body.extend_from_slice(&CLIENT_RANDOM);
     body.push(0);
     body.extend_from_slice(&[0, 4, 0x13, 1, 0x13, 2, 1, 0]);
     body.extend_from_slice(&prefixed(&extensions.concat()));
@@ -159,11 +170,11 @@ pub(super) fn client_hello(name: &str, record: usize) -> Vec<u8> {
     records.collect::<Vec<_>>().concat()
 }
 
-fn extension(number: u16, data: &[u8]) -> Vec<u8> {
+pub(super) fn extension(number: u16, data: &[u8]) -> Vec<u8> {
     [&number.to_be_bytes()[..], &prefixed(data)].concat()
 }
 
-fn prefixed(data: &[u8]) -> Vec<u8> {
+pub(super) fn prefixed(data: &[u8]) -> Vec<u8> {
     [&(data.len() as u16).to_be_bytes()[..], data].concat()
 }
 

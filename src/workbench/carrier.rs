@@ -6,10 +6,10 @@
 
 use std::fmt;
 
-use super::bytes;
 use super::documents::Documents;
 use super::wire::{Connection, Side, datagram};
 pub use super::wire::{Cut, Frames};
+use super::{bytes, tls, websocket};
 use crate::signature::{Condition, Example, Field, Signature};
 use crate::stream::Direction;
 
@@ -19,7 +19,7 @@ const TARGET: &[u8] = b"/";
 const SERVER_PORT: u16 = 18_080;
 
 /// Longest record of TLS.
-const RECORD: usize = 16_384;
+pub(super) const RECORD: usize = 16_384;
 
 /// Header fields that say how a message is framed.
 const FRAMING: [&str; 8] = [
@@ -79,6 +79,8 @@ pub struct Http {
     pub loud_names: bool,
     /// The server's port.
     pub port: u16,
+    /// Bytes of a record, where the connection is inside TLS 1.3.
+    pub tls: Option<usize>,
 }
 
 /// Versions of HTTP.
@@ -88,6 +90,8 @@ pub enum Version {
     Http1,
     /// HTTP/2 with prior knowledge.
     Http2,
+    /// A WebSocket over HTTP/1.1, whose messages are the contents.
+    WebSocket,
 }
 
 /// The content of a message.
@@ -97,7 +101,7 @@ pub struct Content {
     pub body: Vec<u8>,
     /// `Content-Encoding`.
     pub coding: Option<&'static str>,
-    /// Bytes of a chunk, or of a frame of HTTP/2.
+    /// Bytes of a chunk, or of a frame of HTTP/2 or of a WebSocket.
     pub chunks: Option<usize>,
 }
 
@@ -115,6 +119,7 @@ impl Default for Http {
             response: Content::default(),
             loud_names: false,
             port: SERVER_PORT,
+            tls: None,
         }
     }
 }
@@ -122,26 +127,39 @@ impl Default for Http {
 impl Carried {
     /// The traffic as frames of a connection from the client's `port`.
     pub fn frames(&self, port: u16, cut: Cut) -> Frames {
-        let (server, [request, response]) = match self {
+        let (server, turns) = match self {
             Self::Dns { name } => {
                 let query = bytes::dns_query(name).unwrap_or_default();
                 return datagram(port, 53, &query);
             }
             Self::Tls { name, port, record } => {
-                (*port, [bytes::client_hello(name, *record), Vec::new()])
+                (*port, vec![(Side::Client, bytes::client_hello(name, *record))])
             }
-            Self::Http(http) => (
-                http.port,
-                match http.version {
-                    Version::Http1 => bytes::http1(http),
-                    Version::Http2 => bytes::http2(http),
-                },
-            ),
+            Self::Http(http) => (http.port, http.turns()),
         };
         let mut connection = Connection::open(port, server, cut);
-        connection.send(Side::Client, &request);
-        connection.send(Side::Server, &response);
+        for (side, bytes) in &turns {
+            connection.send(*side, bytes);
+        }
         connection.close()
+    }
+}
+
+impl Http {
+    /// What the two sides say on the connection, in turns.
+    pub(super) fn turns(&self) -> Vec<(Side, Vec<u8>)> {
+        let in_turn = |[request, response]: [Vec<u8>; 2]| {
+            vec![(Side::Client, request), (Side::Server, response)]
+        };
+        let turns = match self.version {
+            Version::Http1 => in_turn(bytes::http1(self)),
+            Version::Http2 => in_turn(bytes::http2(self)),
+            Version::WebSocket => websocket::turns(self),
+        };
+        match self.tls {
+            Some(record) => tls::wrapped(&turns, record),
+            None => turns,
+        }
     }
 }
 

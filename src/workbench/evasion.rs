@@ -8,7 +8,8 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use super::carrier::{Carried, Content, Cut, Http, Version};
+use super::carrier::{Carried, Content, Cut, Http, RECORD, Version};
+use super::websocket;
 
 /// One way to say the same.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +18,8 @@ pub struct Transform {
     pub name: &'static str,
     /// The fields whose signatures it is for.
     pub applies_to: &'static [&'static str],
+    /// The fields that rule it out, since it leaves no room for them.
+    pub but_not: &'static [&'static str],
     /// How the connection is cut.
     pub cut: Cut,
     rewrite: fn(&Carried) -> Option<Carried>,
@@ -36,6 +39,9 @@ const HTTP: &[&str] = &["http.*", "sse.event", "jsonrpc.*", "mcp.*", "oauth.*"];
 const NAMES: &[&str] = &["tls.sni", "dns.name", "http.host"];
 const PATH: &[&str] = &["http.path"];
 const ALL: &[&str] = &["all"];
+
+/// What a WebSocket has not: it is opened with GET, by no form and without events.
+const NO_WEBSOCKET: &[&str] = &["http.method", "oauth.*", "sse.event"];
 
 /// Every transform.
 pub const TRANSFORMS: &[Transform] = &[
@@ -62,6 +68,19 @@ pub const TRANSFORMS: &[Transform] = &[
         let c = http2(c)?;
         content(&c, |content| Some(Content { chunks: Some(3), ..content }))
     }),
+    over_websocket("websocket", |c| websocket(c, |_| None)),
+    over_websocket("websocket-fragments", |c| {
+        let c = websocket(c, |_| None)?;
+        content(&c, |content| Some(Content { chunks: Some(3), ..content }))
+    }),
+    over_websocket("websocket-deflate", |c| websocket(c, deflate_message)),
+    over_websocket("websocket-deflate-fragments", |c| {
+        let c = websocket(c, deflate_message)?;
+        content(&c, |content| Some(Content { chunks: Some(3), ..content }))
+    }),
+    of("tls", HTTP, |c| tls(c, RECORD)),
+    of("tls-small-records", HTTP, |c| tls(c, 5)),
+    of("tls-http2", HTTP, |c| tls(&http2(c)?, RECORD)),
     of("header-name-case", HTTP, |c| http(c, |http| Some(Http { loud_names: true, ..http }))),
     of("absolute-form", HTTP, |c| {
         http(c, |http| {
@@ -99,6 +118,13 @@ pub const TRANSFORMS: &[Transform] = &[
         ..of("gzip-in-one-byte-segments", CONTENT, |c| coded(c, "gzip", gzip))
     },
     Transform { cut: Cut::Bytes, ..of("http2-in-one-byte-segments", HTTP, http2) },
+    Transform { cut: Cut::Bytes, ..of("tls-in-one-byte-segments", HTTP, |c| tls(c, RECORD)) },
+    Transform {
+        cut: Cut::Bytes,
+        ..over_websocket("websocket-deflate-in-one-byte-segments", |c| {
+            websocket(c, deflate_message)
+        })
+    },
     Transform {
         cut: Cut::Bytes,
         ..of("json-escapes-in-one-byte-segments", JSON, |c| json(c, |text| Some(escaped(text))))
@@ -110,7 +136,11 @@ const fn of(
     applies_to: &'static [&'static str],
     rewrite: fn(&Carried) -> Option<Carried>,
 ) -> Transform {
-    Transform { name, applies_to, cut: Cut::Whole, rewrite }
+    Transform { name, applies_to, but_not: &[], cut: Cut::Whole, rewrite }
+}
+
+const fn over_websocket(name: &'static str, rewrite: fn(&Carried) -> Option<Carried>) -> Transform {
+    Transform { but_not: NO_WEBSOCKET, ..of(name, BODY, rewrite) }
 }
 
 fn http(carried: &Carried, rewrite: impl FnOnce(Http) -> Option<Http>) -> Option<Carried> {
@@ -125,8 +155,32 @@ fn http2(carried: &Carried) -> Option<Carried> {
         // HTTP/2 has no such request (RFC 9113 section 8.3.1).
         let absolute = http.target.starts_with(b"http://");
         let sendable = !http.method.eq_ignore_ascii_case("CONNECT") && !absolute;
+        let sendable = sendable && http.version == Version::Http1;
         sendable.then_some(Http { version: Version::Http2, ..http })
     })
+}
+
+/// The contents, which must be JSON, as messages of a WebSocket.
+fn websocket(carried: &Carried, deflate: fn(&[u8]) -> Option<Vec<u8>>) -> Option<Carried> {
+    let messages = content(carried, |content| {
+        let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&content.body).is_ok();
+        let plain = is_json && content.coding.is_none();
+        let body = Content { chunks: None, ..content };
+        plain.then(|| match deflate(&body.body) {
+            Some(deflated) => Content { body: deflated, coding: Some(websocket::DEFLATE), ..body },
+            None => body,
+        })
+    })?;
+    http(&messages, |http| {
+        let plain = http.version == Version::Http1 && !http.target.starts_with(b"http://");
+        let method = "GET".to_owned();
+        plain.then_some(Http { version: Version::WebSocket, method, status: 101, ..http })
+    })
+}
+
+/// The same inside TLS.
+fn tls(carried: &Carried, record: usize) -> Option<Carried> {
+    http(carried, |http| http.tls.is_none().then_some(Http { tls: Some(record), ..http }))
 }
 
 /// Rewrites the contents that there are.
@@ -162,6 +216,7 @@ fn coded(
         let body = encode(&content.body).filter(|_| content.coding.is_none())?;
         Some(Content { body, coding: Some(coding), ..content })
     })
+    .filter(|coded| !matches!(coded, Carried::Http(http) if http.version == Version::WebSocket))
 }
 
 fn name(carried: &Carried, rewrite: fn(&str) -> String) -> Option<Carried> {
@@ -330,6 +385,15 @@ fn deflate(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(bytes).ok()?;
     encoder.finish().ok()
+}
+
+/// A message of a WebSocket, deflated (RFC 7692 section 7.2.1).
+fn deflate_message(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).ok()?;
+    encoder.flush().ok()?;
+    let flushed = encoder.get_ref();
+    flushed.strip_suffix(&[0, 0, 0xff, 0xff]).map(<[u8]>::to_vec)
 }
 
 /// Brotli without compression (RFC 7932 section 9.2): no encoder is needed for it.

@@ -12,7 +12,7 @@ use super::carrier::{self, Carried, Cut, Frames, carry};
 use super::check::read;
 use super::evasion::{TRANSFORMS, Transform};
 use super::report::{Case, Command, Exchanges, Report};
-use super::suppressions;
+use super::{suppressions, tls};
 use crate::engine::{Engine, Worker};
 use crate::findings::Row;
 use crate::signature::{
@@ -192,9 +192,10 @@ pub(super) fn applicable(signature: &Signature) -> Vec<&'static Transform> {
         Some(start) => names.iter().any(|name| name.starts_with(start)),
         None => names.iter().any(|name| name == pattern),
     };
+    let any = |patterns: &[&str]| patterns.iter().any(|pattern| concerns(pattern));
     TRANSFORMS
         .iter()
-        .filter(|transform| transform.applies_to.iter().any(|pattern| concerns(pattern)))
+        .filter(|transform| any(transform.applies_to) && !any(transform.but_not))
         .collect()
 }
 
@@ -285,6 +286,7 @@ impl<'e> Tap<'e> {
 
 fn traced(engine: &Engine) -> Worker {
     let mut worker = engine.worker();
+    worker.on_secrets(&tls::secrets());
     worker.trace();
     worker
 }

@@ -19,7 +19,9 @@ pub mod list;
 mod random;
 pub mod report;
 mod suppressions;
+mod tls;
 mod traffic;
+mod websocket;
 mod wire;
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::growth::Growth;
 use crate::signature::{Field, SignatureIndex};
 use crate::stream::Direction;
 use crate::workbench::bytes;
-use crate::workbench::carrier::{Carried, Content, Cut, Frames, Http, Version, carry_value};
+use crate::workbench::carrier::{Carried, Content, Cut, Frames, Version, carry_value};
 use crate::workbench::evasion::Transform;
 use crate::workbench::random::Random;
 use crate::workbench::wire::{Connection, Side, datagram};
@@ -127,6 +127,13 @@ impl Case {
         frames
     }
 
+    /// Whether something is said inside TLS.
+    pub(super) fn is_encrypted(&self) -> bool {
+        let inside =
+            |item: &Item| matches!(item, Item::Carried(Carried::Http(http)) if http.tls.is_some());
+        self.said().iter().any(inside)
+    }
+
     /// The frames that show what is wrong; none if there are no frames of it.
     pub(super) fn capture(&self, kind: Kind) -> Option<Frames> {
         if self.source == Source::Growth {
@@ -161,7 +168,9 @@ impl Case {
         let mut open = None;
         for item in self.said() {
             let shared = match &item {
-                Item::Carried(Carried::Http(http)) if http.version == Version::Http1 => {
+                Item::Carried(Carried::Http(http))
+                    if http.version == Version::Http1 && http.tls.is_none() =>
+                {
                     Some(http.port)
                 }
                 _ => None,
@@ -306,10 +315,6 @@ fn repeated(json: &str, random: &mut Random) -> Option<String> {
 impl Talk {
     /// `None` if the item has no traffic of its own.
     fn of(item: Item) -> Option<Self> {
-        let both = |[client, server]: [Vec<u8>; 2]| {
-            let turns = [(Side::Client, client), (Side::Server, server)];
-            turns.into_iter().filter(|(_, bytes)| !bytes.is_empty()).collect()
-        };
         Some(match item {
             Item::Carried(Carried::Dns { name }) => {
                 let query = bytes::dns_query(&name)?;
@@ -317,10 +322,10 @@ impl Talk {
             }
             Item::Carried(Carried::Tls { name, port, record }) => {
                 let hello = bytes::client_hello(&name, record);
-                Self { port, datagram: false, turns: both([hello, Vec::new()]) }
+                Self { port, datagram: false, turns: vec![(Side::Client, hello)] }
             }
             Item::Carried(Carried::Http(http)) => {
-                Self { port: http.port, datagram: false, turns: both(exchange(&http)) }
+                Self { port: http.port, datagram: false, turns: http.turns() }
             }
             Item::Stream { port, turns } => {
                 let turns = turns.into_iter().map(|turn| (turn.side, turn.bytes()));
@@ -344,13 +349,6 @@ impl Talk {
             }
         }
         connection.close()
-    }
-}
-
-fn exchange(http: &Http) -> [Vec<u8>; 2] {
-    match http.version {
-        Version::Http1 => bytes::http1(http),
-        Version::Http2 => bytes::http2(http),
     }
 }
 

@@ -38,6 +38,7 @@ use self::check::{Bench, Wrong};
 use self::generate::Generator;
 use self::oracle::Reference;
 use super::report::{Case as Checked, Command, Extent, Report};
+use super::tls;
 use crate::capture::{LinkType, PcapWriter, Precision};
 use crate::detect::FindingOptions;
 use crate::engine::Engine;
@@ -91,6 +92,8 @@ pub struct Failure {
     pub count: u64,
     /// A capture that shows it; none if no traffic carries it.
     pub capture: Option<Vec<u8>>,
+    /// Whether the capture is read with a key log.
+    pub encrypted: bool,
 }
 
 /// Runs cases until there are enough, or `stop` is set.
@@ -103,7 +106,8 @@ pub fn fuzz(
     stop: &AtomicBool,
 ) -> Result<Outcome, signature::Report> {
     let findings = FindingOptions { messages: true, ..FindingOptions::default() };
-    let engine = Engine::builder().signatures(set.clone()).findings(findings).build()?;
+    let engine =
+        Engine::builder().signatures(set.clone()).keys(tls::keys()).findings(findings).build()?;
     let reference = Reference::of(set);
     let bench = Bench { set, engine: &engine, reference, clock: options.clock };
     Ok(run(&bench, options, stop))
@@ -150,8 +154,9 @@ fn run(bench: &Bench<'_>, options: &Options, stop: &AtomicBool) -> Outcome {
             (case, wrong) = minimise::minimise(bench, case, wrong);
         }
         let capture = case.capture(wrong.kind).and_then(|frames| pcap(&frames).ok());
+        let encrypted = case.is_encrypted();
         let Wrong { kind, signature, detail, .. } = wrong;
-        Failure { kind, signature, detail, case: number, count, capture }
+        Failure { kind, signature, detail, case: number, count, capture, encrypted }
     });
     let failures = failures.collect();
     let extent = Extent {
@@ -189,7 +194,7 @@ fn pcap(frames: &super::carrier::Frames) -> io::Result<Vec<u8>> {
 
 impl Outcome {
     /// Writes the captures of all failures to a folder, which is made if there are
-    /// any; gives the path of each.
+    /// any, and a key log beside those that need one; gives the path of each capture.
     ///
     /// # Errors
     /// If the folder or a file cannot be written.
@@ -204,6 +209,9 @@ impl Outcome {
             let mut file = BufWriter::new(File::create(&path)?);
             io::Write::write_all(&mut file, capture)?;
             io::Write::flush(&mut file)?;
+            if failure.encrypted {
+                fs::write(path.with_extension("keylog"), tls::key_log())?;
+            }
             Ok(Some(path))
         });
         saved.collect()
@@ -244,6 +252,10 @@ impl Outcome {
         };
         let again = format!("`mcpwatch signatures fuzz --seed {seed} --case {case}` runs it again");
         problem.help = Some(match capture {
+            Some(path) if failure.encrypted => {
+                let keys = path.with_extension("keylog");
+                format!("{} with the keys in {} shows it; {again}", path.display(), keys.display())
+            }
             Some(path) => format!("{} shows it; {again}", path.display()),
             None => again,
         });

@@ -1,6 +1,7 @@
 use super::*;
 use crate::workbench::report::Verdict;
 use crate::workbench::tests::planted;
+use crate::workbench::tls;
 
 fn options(seed: u64, bound: Bound) -> Options {
     // What takes time is not judged by tests: whatever else runs takes time too.
@@ -71,7 +72,7 @@ fn an_expression_that_hits_other_protocols_is_caught() {
 /// The signatures that hit in a capture.
 fn hits_in(set: &SignatureSet, capture: &Path) -> Vec<String> {
     use crate::capture::{Block, Fill, Reader, SourceId};
-    let engine = Engine::builder().signatures(set.clone()).build().unwrap();
+    let engine = Engine::builder().signatures(set.clone()).keys(tls::keys()).build().unwrap();
     let mut worker = engine.worker();
     worker.trace();
     let mut reader = Reader::open(capture, SourceId(0)).unwrap();
@@ -143,7 +144,7 @@ fn an_automaton_that_says_something_else_is_caught_and_made_small() {
         ("prefix = 'abc'", "exact = 'abc'"),
     ] {
         let (set, meant) = (of(pattern), of(other));
-        let engine = Engine::builder().signatures(set.clone()).build().unwrap();
+        let engine = Engine::builder().signatures(set.clone()).keys(tls::keys()).build().unwrap();
         let reference = Reference::of(&meant);
         let bench = Bench { set: &set, engine: &engine, reference, clock: false };
         let bound = Bound::Cases(200);
