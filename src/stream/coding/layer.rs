@@ -1,6 +1,9 @@
 //! The decoders of the single codings, under one face.
 
-use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
+use brotli_decompressor::{
+    BrotliDecoderErrorCode, BrotliDecoderHasMoreOutput, BrotliDecoderTakeOutput,
+    BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc,
+};
 use flate2::{Decompress, FlushDecompress, Status};
 use zstd::stream::raw::{DParameter, InBuffer, Operation, OutBuffer};
 
@@ -177,9 +180,37 @@ impl Brotli {
                     self.finished = true;
                     return Ok(());
                 }
-                BrotliResult::ResultFailure => return Err(corrupt(Coding::Brotli)),
+                BrotliResult::ResultFailure => return self.fail(emit),
             }
         }
+    }
+
+    /// Hands over what came before the damage, which the decoder keeps back: fed
+    /// byte by byte it would have given that by now. (Only where literals run over
+    /// the end of their block it would have stopped at the first of them.)
+    fn fail(&mut self, emit: &mut Emit<'_>) -> Result<(), Stop> {
+        let state = &mut self.state;
+        let error = std::mem::replace(
+            &mut state.error_code,
+            BrotliDecoderErrorCode::BROTLI_DECODER_SUCCESS,
+        );
+        if matches!(error, BrotliDecoderErrorCode::BROTLI_DECODER_ERROR_FORMAT_BLOCK_LENGTH_2) {
+            // What runs over the end of its block is no part of it.
+            let end = i64::from(state.pos) + i64::from(state.meta_block_remaining_len);
+            let turned = state.rb_roundtrips.saturating_mul(state.ringbuffer_size as u64);
+            let given = state.partial_pos_out.saturating_sub(turned);
+            state.pos = i32::try_from(end.max(given as i64)).unwrap_or(state.pos).min(state.pos);
+        }
+        state.meta_block_remaining_len = state.meta_block_remaining_len.max(0);
+        while BrotliDecoderHasMoreOutput(state) {
+            let mut len = SCRATCH;
+            let output = BrotliDecoderTakeOutput(state, &mut len);
+            if output.is_empty() {
+                break;
+            }
+            emit(0, output)?;
+        }
+        Err(corrupt(Coding::Brotli))
     }
 }
 
