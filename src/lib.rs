@@ -10,6 +10,7 @@ pub mod findings;
 pub mod flow;
 pub mod mcp;
 pub mod metrics;
+mod panics;
 pub mod policy;
 pub mod report;
 pub mod signature;

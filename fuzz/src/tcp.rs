@@ -211,6 +211,9 @@ impl Run {
             let plain = TcpHeader { seq, ack: 0, flags: TcpFlags(0) };
             match kind {
                 4 => self.send(direction, TcpHeader { flags: TcpFlags(1), ..plain }, b"", 0),
+                // A handshake that nothing follows is forgotten; what comes later would be
+                // another flow, joined in mid-stream.
+                5 if self.watch.flows == 0 => {}
                 5 => self.now += Duration::from_millis(u64::from(a) * 5),
                 6 => {
                     let ack = self.seq(direction.reverse(), b.into());

@@ -242,7 +242,7 @@ impl Gunzip {
                 len,
                 Damage::Compressed {
                     codec: Codec::Gzip,
-                    detail: error.message().unwrap_or("corrupt data").to_owned(),
+                    detail: gzip_detail(error.message()).to_owned(),
                 },
             ),
             Ok(Status::StreamEnd) => {
@@ -258,6 +258,16 @@ impl Gunzip {
             ),
             Ok(_) => Filled::more(len),
         }
+    }
+}
+
+/// Why data is no gzip. What exactly is invalid in it is sometimes said by a call
+/// that also gives output, and forgotten by the next, depending on the pieces.
+fn gzip_detail(message: Option<&str>) -> &str {
+    match message {
+        None | Some("repeated call with bad state") => "invalid data",
+        Some(message) if message.starts_with("invalid ") => "invalid data",
+        Some(message) => message,
     }
 }
 

@@ -69,7 +69,9 @@ impl<'a> Endpoint<'a> {
     pub fn resolve(&self, base: &str) -> String {
         let base = base.split('?').next().unwrap_or_default();
         if self.path.is_empty() {
-            return if self.origin.is_some() { "/".to_owned() } else { base.to_owned() };
+            // A request in absolute form may have no path.
+            let same = self.origin.is_none() && base.starts_with('/');
+            return if same || base.is_empty() { base.to_owned() } else { "/".to_owned() };
         }
         let mut segments: Vec<&str> = Vec::new();
         if !self.path.starts_with('/') {

@@ -23,6 +23,7 @@ use arrow_schema::{ArrowError, Schema};
 use super::column::{COLUMNS, Value};
 use super::row::{Confidence, FlowColumns, Governance, Kind, Row, Severity};
 use super::schema::{SCHEMA_KEY, SCHEMA_VERSION};
+use crate::panics::caught;
 use crate::time::Timestamp;
 
 /// The rows of a findings file. Ends at the first error.
@@ -50,16 +51,18 @@ impl Rows {
         let mut input = BufReader::new(&file);
         match Container::of(input.fill_buf().map_err(error)?) {
             Some(Container::ArrowFile) => {
-                let reader = FileReader::try_new_buffered(file, None)
+                let reader = unharmed(|| FileReader::try_new_buffered(file, None))
                     .map_err(|source| damaged(path, 0, source))?;
                 Self::batches(path, &reader.schema(), reader)
             }
             #[cfg(feature = "parquet")]
             Some(Container::Parquet) => {
                 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-                let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-                    .and_then(ParquetRecordBatchReaderBuilder::build)
-                    .map_err(|source| damaged(path, 0, ArrowError::from(source)))?;
+                let open = || {
+                    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
+                    Ok(builder.build()?)
+                };
+                let reader = unharmed(open).map_err(|source| damaged(path, 0, source))?;
                 Self::batches(path, &arrow_array::RecordBatchReader::schema(&reader), reader)
             }
             _ => {
@@ -82,7 +85,7 @@ impl Rows {
             Some(Container::ArrowStream) => {
                 let ended = Arc::new(AtomicBool::new(false));
                 let reader = Watched { reader, ended: Arc::clone(&ended) };
-                let reader = StreamReader::try_new(reader, None)
+                let reader = unharmed(|| StreamReader::try_new(reader, None))
                     .map_err(|source| unreadable(name, 0, &ended, source))?;
                 let rows = Self::batches(name, &reader.schema(), reader)?;
                 Ok(Self { ended, ..rows })
@@ -148,10 +151,10 @@ impl Rows {
                     });
                 }
                 Source::Batches(batches) => {
-                    let Some(batch) = batches.next() else { return Ok(None) };
-                    let batch = batch.map_err(|source| {
+                    let batch = unharmed(|| batches.next().transpose()).map_err(|source| {
                         unreadable(&self.name, self.count, &self.ended, source)
                     })?;
+                    let Some(batch) = batch else { return Ok(None) };
                     self.batch = arrow::rows(&batch).map_err(invalid)?.into_iter();
                 }
             }
@@ -265,6 +268,12 @@ struct Fault {
 }
 
 /// An Arrow stream cut short is an error like any other to the Arrow reader.
+/// What a library makes of a file. Some panic over lengths that are not true.
+fn unharmed<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, ArrowError> {
+    let panicked = |(_, message)| Err(ArrowError::ParseError(message));
+    caught(read).unwrap_or_else(panicked)
+}
+
 fn unreadable(path: &Path, rows: u64, ended: &AtomicBool, source: ArrowError) -> ReadError {
     if ended.load(Ordering::Relaxed) {
         return ReadError::Truncated { path: path.to_owned(), rows };

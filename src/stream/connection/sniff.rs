@@ -76,6 +76,12 @@ impl Sniffer {
 fn guess(direction: Direction, data: &[u8], port: u16) -> (Guess, Option<Direction>) {
     use Direction::{ToClient, ToServer};
     let mut unsure = false;
+    // Before HTTP, for which `PROXY` might be a method until the line ends.
+    match preface::probe(direction, data) {
+        preface::Probe::Preface(kind) => return (Guess::Preface(kind), None),
+        preface::Probe::Unsure => unsure = true,
+        preface::Probe::No => {}
+    }
     match http1::probe(data) {
         http1::Probe::Request => return (Guess::Http1, Some(ToServer)),
         http1::Probe::Response => return (Guess::Http1, Some(ToClient)),
@@ -94,11 +100,6 @@ fn guess(direction: Direction, data: &[u8], port: u16) -> (Guess, Option<Directi
         http2::Probe::Server => return (Guess::Http2, Some(ToClient)),
         http2::Probe::Unsure => unsure = true,
         http2::Probe::No => {}
-    }
-    match preface::probe(direction, data) {
-        preface::Probe::Preface(kind) => return (Guess::Preface(kind), None),
-        preface::Probe::Unsure => unsure = true,
-        preface::Probe::No => {}
     }
     match dns::probe_dns_stream(data, port) {
         dns::DnsProbe::Dns => return (Guess::Dns, None),

@@ -275,12 +275,31 @@ impl Http1 {
         if let Some(switch) = self.switched.take() {
             return Progress::Switched { consumed, switch };
         }
+        if self.is_given_up() { Progress::NotHttp } else { Progress::Continue }
+    }
+
+    fn has_heads(&self) -> bool {
         let counters = &self.counters;
-        let heads = counters.requests + counters.responses + counters.interim_responses;
-        if heads == 0 && counters.skipped_bytes > self.limits.search_bytes {
-            return Progress::NotHttp;
+        counters.requests + counters.responses + counters.interim_responses > 0
+    }
+
+    /// Whether more was passed over in search of a head than is worth it.
+    fn is_given_up(&self) -> bool {
+        self.counters.skipped_bytes > self.limits.search_bytes && !self.has_heads()
+    }
+
+    /// What of the next bytes is read at once. The search for a head ends at the
+    /// same byte however the bytes are cut, so near its end it goes one by one.
+    fn step<'a>(&self, direction: Direction, rest: &'a [u8]) -> &'a [u8] {
+        let half = &self.halves[direction.index()];
+        let near = || {
+            let passed = self.counters.skipped_bytes + (half.buffer.len() + rest.len()) as u64;
+            passed > self.limits.search_bytes && !self.has_heads()
+        };
+        match half.state {
+            State::Lost(_) | State::Ended if near() => rest.get(..1).unwrap_or(rest),
+            _ => rest,
         }
-        Progress::Continue
     }
 
     /// Takes bytes until they are used up or the connection switched. Returns
@@ -290,8 +309,8 @@ impl Http1 {
         S: ExchangeSink + ?Sized,
     {
         let mut used = 0;
-        while used < data.len() && self.switched.is_none() {
-            let rest = &data[used..];
+        while used < data.len() && self.switched.is_none() && !self.is_given_up() {
+            let rest = self.step(direction, &data[used..]);
             used += match self.half(direction).state {
                 State::Head(reader) => self.read_head(direction, reader, rest, sink),
                 State::RestOfHead(blank, framing) => {

@@ -329,6 +329,7 @@ impl Http2 {
         self.streams.paired(id);
         if let Some(stream) = self.streams.get_mut(id) {
             *stream.side(direction) = Side::Open(interest);
+            stream.told = true;
         }
     }
 
@@ -408,7 +409,7 @@ impl Http2 {
             }
         }
         let of_http1 = self.upgraded.is_some() && id == 1;
-        if !of_http1 {
+        if stream.told && !of_http1 {
             sink.exchange_end(exchange);
         }
     }

@@ -29,11 +29,13 @@ pub(super) struct Stream {
     /// The protocol that an extended CONNECT (RFC 8441) asked for, until it is
     /// agreed.
     pub(super) protocol: Option<Box<[u8]>>,
+    /// Something of the exchange was told.
+    pub(super) told: bool,
 }
 
 impl Stream {
     pub(super) fn new(id: u32) -> Self {
-        Self { id, sides: [Side::Idle; 2], protocol: None }
+        Self { id, sides: [Side::Idle; 2], protocol: None, told: false }
     }
 
     pub(super) fn side(&mut self, direction: Direction) -> &mut Side {

@@ -20,7 +20,6 @@ mod json;
 mod lookalike;
 mod minimise;
 mod oracle;
-mod panics;
 mod values;
 
 use std::collections::BTreeMap;

@@ -12,7 +12,7 @@ thread_local! {
 
 /// Runs what catches its panics; a panic is not printed, and its place and message
 /// are given back.
-pub(super) fn quietly<T>(
+pub(crate) fn quietly<T>(
     run: impl FnOnce() -> Result<T, Box<dyn Any + Send>>,
 ) -> Result<T, (String, String)> {
     static HOOK: Once = Once::new();
@@ -36,6 +36,13 @@ pub(super) fn quietly<T>(
         let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
         (place, text.unwrap_or_default())
     })
+}
+
+/// Runs code of a library that may panic over bad input; the place and the message
+/// of a panic are given back.
+pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, (String, String)> {
+    // What was under way is not used again after a panic.
+    quietly(|| panic::catch_unwind(panic::AssertUnwindSafe(run)))
 }
 
 #[cfg(test)]
