@@ -137,11 +137,15 @@ fn endpoints(flow: usize) -> [SocketAddr; 2] {
     }
 }
 
+/// A flow without packets for so long may be forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(10);
+
 /// How steps become segments.
 #[derive(Clone, Copy, Debug)]
 struct Segmentation {
     cut: Cut,
-    /// Segments of one step come out of order, if the flow's start was seen.
+    /// Segments of one step come out of order, if the flow's start was seen and is
+    /// not forgotten by now.
     swap: bool,
     /// Some come twice.
     repeat: bool,
@@ -158,10 +162,13 @@ struct Flow {
     next: [u32; 2],
     ended: [bool; 2],
     opened: u32,
+    /// How long there were pauses since it was opened.
+    waited: Duration,
 }
 
 fn segments(steps: &[Step<'_>], how: Segmentation) -> Vec<Segment> {
-    let mut flows = [Flow { next: [1000, 2000], ended: [false; 2], opened: 0 }; 4];
+    let flow = Flow { next: [1000, 2000], ended: [false; 2], opened: 0, waited: Duration::ZERO };
+    let mut flows = [flow; 4];
     let mut random = Random::new(match how.cut {
         Cut::Random(seed) => seed,
         Cut::Whole | Cut::Bytes => 0,
@@ -170,6 +177,7 @@ fn segments(steps: &[Step<'_>], how: Segmentation) -> Vec<Segment> {
     let mut segments = Vec::new();
     for step in steps {
         now += Duration::from_millis(1) + step.wait;
+        flows.iter_mut().for_each(|flow| flow.waited += step.wait);
         let time = Timestamp::from_nanos(now.as_nanos() as i64);
         let frames = flows[step.flow].frames(step, how, &mut random);
         segments.extend(frames.into_iter().map(|frame| Segment { time, frame }));
@@ -191,6 +199,7 @@ impl Flow {
                 self.opened += 1;
                 self.next = [1_000_000 * self.opened, 3_000_000 * self.opened];
                 self.ended = [false; 2];
+                self.waited = Duration::ZERO;
                 let [client, server] = self.next;
                 out.send(Direction::ToServer, client, 0, 0x02, b"");
                 out.send(Direction::ToClient, server, client + 1, 0x12, b"");
@@ -215,7 +224,7 @@ impl Flow {
                 }
             }
         }
-        if what == What::Data && how.swap && self.opened > 0 {
+        if what == What::Data && how.swap && self.opened > 0 && self.waited < FORGOTTEN {
             let last = out.frames.len().saturating_sub(1);
             for index in 0..out.frames.len() {
                 out.frames.swap(index, (index + random.below(4)).min(last));
