@@ -97,7 +97,7 @@ impl Picture<'_> {
             (false, false) => "watching",
         };
         let sensor = if sensor.is_empty() { String::new() } else { format!("  {sensor}") };
-        let name = format!("mcpwatch {}{sensor}", env!("CARGO_PKG_VERSION"));
+        let name = format!("mcpwatch sense{sensor}");
         let seconds = shown.uptime.as_secs();
         let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
         let right = format!("{state}  {hours}:{minutes:02}:{seconds:02}");
@@ -196,7 +196,9 @@ impl Picture<'_> {
 
     fn servers(&mut self, area: Rect) {
         let mut left = area;
-        self.title(&mut left, Pane::Servers, &self.model.shown.headline);
+        let shown = &self.model.shown;
+        let headline = if shown.servers.is_empty() { "" } else { shown.headline.as_str() };
+        self.title(&mut left, Pane::Servers, headline);
         let columns = [
             Column::elastic("server"),
             Column::left("confidence", 10),
@@ -210,7 +212,7 @@ impl Picture<'_> {
         let room = usize::from(left.height);
         let rows = self.model.servers().skip(first).take(room).map(|it| self.server(it));
         let rows = rows.collect::<Vec<_>>();
-        self.rows(left, &columns, rows, "no MCP server was seen");
+        self.rows(left, &columns, rows, "no MCP server was seen yet");
     }
 
     fn server(&self, server: &Server) -> [Cell; 7] {
@@ -249,7 +251,7 @@ impl Picture<'_> {
         let room = usize::from(left.height);
         let rows = self.model.findings().skip(first).take(room).map(|it| self.finding(it));
         let rows = rows.collect::<Vec<_>>();
-        self.rows(left, &columns, rows, "nothing was found");
+        self.rows(left, &columns, rows, "nothing was found yet");
     }
 
     fn finding(&self, finding: &Finding) -> [Cell; 5] {
@@ -326,7 +328,7 @@ impl Picture<'_> {
                 format!("filter: {}  Esc clear  / change  q end  ? help", printable(filter))
             }
             Mode::Watch => {
-                "q end  p pause  Tab pane  ↑↓ scroll  / filter  m messages  ? help".to_owned()
+                "q end  ? help  p pause  Tab pane  ↑↓ scroll  / filter  m messages".to_owned()
             }
         };
         self.line(area, &keys, DIM);
@@ -604,11 +606,9 @@ mod tests {
     fn assert_golden(name: &str, actual: &str) {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tui/golden");
         let path = folder.join(name);
-        // The version is that of the program, whichever that is.
-        let actual = actual.replace(env!("CARGO_PKG_VERSION"), "0.0.0");
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::create_dir_all(&folder).unwrap();
-            std::fs::write(&path, &actual).unwrap();
+            std::fs::write(&path, actual).unwrap();
         }
         assert_eq!(actual, std::fs::read_to_string(&path).unwrap(), "{name}");
     }

@@ -202,3 +202,53 @@ fn keyboard(tty: Option<&File>) -> BorrowedFd<'_> {
         None => rustix::stdio::stdin(),
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
+    use std::process::{Command, Stdio};
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    use super::*;
+
+    /// Set in the process that panics.
+    const PANIC: &str = "MCPWATCH_TEST_PANIC";
+
+    #[test]
+    fn a_panic_gives_it_back() {
+        if std::env::var_os(PANIC).is_some() {
+            let mut terminal = Terminal::take(&Arc::default()).unwrap();
+            terminal.show(b"a picture").unwrap();
+            assert!(thread::spawn(|| panic!("a panic")).join().is_err());
+            assert!(terminal.show(b"another picture").is_err());
+            return;
+        }
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
+        let theirs = File::options().read(true).write(true).open(name).unwrap();
+        let stream = || Stdio::from(OwnedFd::from(theirs.try_clone().unwrap()));
+        let modes = || format!("{:?}", tcgetattr(&theirs).unwrap());
+        let former = modes();
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "tui::terminal::tests::a_panic_gives_it_back", "--nocapture"])
+            .env(PANIC, "1")
+            .stdin(stream())
+            .stdout(stream())
+            .stderr(stream())
+            .status()
+            .unwrap();
+        assert!(status.success());
+        assert_eq!(modes(), former);
+        let mut written = vec![0; 1 << 16];
+        let len = File::from(ours).read(&mut written).unwrap();
+        let written = String::from_utf8_lossy(&written[..len]).into_owned();
+        let [take, give_back] = [TAKE, GIVE_BACK].map(|it| std::str::from_utf8(it).unwrap());
+        let places = [take, "a picture", give_back, "a panic"].map(|text| written.find(text));
+        assert!(places.is_sorted() && places.iter().all(Option::is_some), "{written:?}");
+        assert!(!written.contains("another picture"), "{written:?}");
+    }
+}
