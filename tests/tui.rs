@@ -1,5 +1,7 @@
 //! The live view of the sensor, on a terminal of its own.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 
 use crate::support::corpus;
@@ -102,6 +104,28 @@ fn a_terminal_that_goes_away_ends_it_in_order() {
         terminal.hang_up();
         let report = run_on("report", &path).exits(0);
         assert!(report.text().contains("confirmed"), "{}", report.text());
+    });
+}
+
+#[test]
+fn a_terminal_that_takes_nothing_holds_up_no_file() {
+    Network::run(|network| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("findings.jsonl");
+        let mut terminal = sense(&format!("-o {}", path.display()));
+        network.send(&corpus::path(CAPTURE));
+        // More pictures than the terminal has room for.
+        for _ in 0..50 {
+            terminal.type_in("\x0c");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        terminal.signal(Signal::TERM);
+        while !path.exists() {
+            std::thread::yield_now();
+        }
+        let report = run_on("report", &path).exits(0);
+        assert!(report.text().contains("confirmed"), "{}", report.text());
+        terminal.hang_up();
     });
 }
 

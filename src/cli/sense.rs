@@ -113,9 +113,10 @@ impl<'a> Sense<'a> {
         let status = source.live.status();
         statistics.capture = status.counters();
         let Watched { mut outputs, view, .. } = watched;
-        view.close();
         let lost = outputs.lost();
         let trouble = outputs.finish();
+        // After the files: a terminal that takes nothing can hold up what is said.
+        view.close();
         trouble.iter().for_each(|message| complain(message));
         let mut incomplete = !trouble.is_empty() || statistics.capture.frames_lost + lost > 0;
         let text = stats(&statistics, &status.interfaces(), outputs.findings, lost);

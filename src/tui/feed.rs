@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, Sender};
 
 use crate::engine::Statistics;
 use crate::findings::{Confidence, Kind, Row};
@@ -61,11 +61,7 @@ impl Fed {
     /// What waits, but no more than the queue holds: who feeds fast must not keep the
     /// view from drawing.
     pub(super) fn waiting(&self) -> impl Iterator<Item = Event> {
-        let next = || match self.queue.try_recv() {
-            Ok(event) => Some(event),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-        };
-        std::iter::from_fn(next).take(WAITING)
+        self.queue.try_iter().take(WAITING)
     }
 
     /// The counts as they stand.

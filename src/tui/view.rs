@@ -87,6 +87,8 @@ impl View {
                 // Nobody can see or end the sensor any more.
                 painter.end.store(true, Ordering::Relaxed);
             }
+            // Where a picture held up whoever wanted to, it is done now.
+            painter.terminal.give_back();
             // Who does not wait does not care.
             let _ = sender.send(ended);
         })?;
