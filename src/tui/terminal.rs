@@ -113,15 +113,16 @@ impl Terminal {
         self.0.stop_asked.swap(false, Ordering::Relaxed)
     }
 
-    /// Stops the program, with the terminal given back, until it is told to go on.
+    /// Stops the program, with the terminal given back, until it is told to go on;
+    /// then takes the terminal anew.
     pub(super) fn stop(&self) -> io::Result<()> {
         self.give_back();
         low_level::raise(SIGSTOP)?;
-        Ok(())
+        self.enter()
     }
 
-    /// Whether the program went on after it had been stopped: the terminal is to be
-    /// taken anew, whoever had it meanwhile.
+    /// Whether the program went on after whoever had stopped it: the terminal is to be
+    /// taken anew, for somebody may have had it meanwhile.
     pub(super) fn went_on(&self) -> bool {
         self.0.went_on.swap(false, Ordering::Relaxed)
     }

@@ -144,7 +144,7 @@ impl Painter {
                 self.key(key)?;
             }
             if self.terminal.is_asked_to_stop() {
-                self.terminal.stop()?;
+                self.stop()?;
             }
             if self.terminal.went_on() {
                 self.terminal.enter()?;
@@ -170,10 +170,15 @@ impl Painter {
         match self.model.key(key) {
             Asked::Nothing => {}
             Asked::End => self.end.store(true, Ordering::Relaxed),
-            Asked::Suspend => self.terminal.stop()?,
+            Asked::Suspend => self.stop()?,
             Asked::Redraw => self.screen.clear()?,
         }
         Ok(())
+    }
+
+    fn stop(&mut self) -> io::Result<()> {
+        self.terminal.stop()?;
+        self.screen.clear()
     }
 
     /// Takes in what happened, if it is time.
