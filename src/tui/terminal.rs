@@ -51,7 +51,12 @@ impl Terminal {
     pub(super) fn take(end: &Arc<AtomicBool>) -> io::Result<Self> {
         let tty = match io::stdin().is_terminal() {
             true => None,
-            false => Some(File::options().read(true).write(true).open("/dev/tty")?),
+            false => {
+                Some(File::options().read(true).write(true).open("/dev/tty").map_err(|error| {
+                    let why = format!("no terminal on standard input, and /dev/tty: {error}");
+                    io::Error::new(error.kind(), why)
+                })?)
+            }
         };
         let former = tcgetattr(keyboard(tty.as_ref()))?;
         let shared = Shared {
