@@ -16,6 +16,7 @@ pub mod report;
 pub mod signature;
 pub mod stream;
 pub mod time;
+mod tui;
 pub mod workbench;
 
 pub use engine::Engine;

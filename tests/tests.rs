@@ -15,5 +15,7 @@ mod quic;
 mod sense;
 mod support;
 mod truth;
+#[cfg(target_os = "linux")]
+mod tui;
 mod values;
 mod workers;

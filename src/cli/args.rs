@@ -110,6 +110,10 @@ pub(crate) struct SenseArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "rotate")]
     pub(crate) keep: Option<Duration>,
 
+    /// Show a live view on the terminal: rates, losses, servers and findings
+    #[arg(long)]
+    pub(crate) tui: bool,
+
     /// Answer with Prometheus metrics at http://ADDR/metrics, and with /health
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<SocketAddr>,

@@ -15,6 +15,7 @@ mod schema;
 mod sense;
 mod signals;
 mod signatures;
+mod view;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -82,6 +83,9 @@ fn print(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Exit {
 
 /// Tells the user of a problem. File names are made safe to show.
 fn complain(message: &str) {
+    if view::takes(message) {
+        return;
+    }
     let lines: Vec<_> = message.lines().map(printable).collect();
     // Standard error may be closed; there is nowhere else to say so.
     let _ = writeln!(anstream::stderr(), "mcpwatch: {}", lines.join("\n"));

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::args::{SenseArgs, Turn};
 use super::outputs::Outputs;
 use super::reload::Reload;
+use super::view::{self, LiveView};
 use super::{Exit, complain, detection, print, signals};
 use crate::capture::live::{InterfaceState, InterfaceStatus, LiveCapture, LiveOptions, LiveStatus};
 use crate::capture::{Block, Fill, Frame};
@@ -44,11 +46,14 @@ struct Sense<'a> {
     engine: Engine,
     source: Interfaces,
     watched: Watched,
+    /// Set to end the capture.
+    stop: Arc<AtomicBool>,
 }
 
 impl<'a> Sense<'a> {
     /// Reads everything that can be wrong, then opens the interfaces.
     fn prepare(args: &'a SenseArgs) -> Result<Self, String> {
+        view::check(args)?;
         let arguments = &args.detection;
         let filter = detection::filter(arguments)?;
         let limits = Limits::for_memory(args.memcap, detection::workers(arguments));
@@ -62,8 +67,8 @@ impl<'a> Sense<'a> {
         };
         // Before anything takes long: a signal that comes early must not end it all.
         let (stop, asked) = (signals::end(), signals::reload());
-        let live =
-            LiveCapture::open(&args.interface, options, stop).map_err(|error| error.to_string())?;
+        let live = LiveCapture::open(&args.interface, options, Arc::clone(&stop))
+            .map_err(|error| error.to_string())?;
         let rotation = rotation(args)?;
         let outputs = Outputs::open(arguments, None, |path, format| open(path, format, rotation))?;
         let metrics = Arc::new(Metrics::new(live.status()));
@@ -83,12 +88,21 @@ impl<'a> Sense<'a> {
             engine
         });
         let source = Interfaces { live, reload, counted: None };
-        Ok(Self { args, engine, source, watched: Watched { outputs, watch, metrics } })
+        let watched = Watched { outputs, watch, metrics, view: LiveView::default() };
+        Ok(Self { args, engine, source, watched, stop })
     }
 
     fn run(self) -> Exit {
-        let Self { args, engine, mut source, mut watched } = self;
+        let Self { args, engine, mut source, mut watched, stop } = self;
         let arguments = &args.detection;
+        // Last of all, so that whatever fails before is said on a terminal as it was.
+        match LiveView::open(args, source.live.status(), stop) {
+            Ok(view) => watched.view = view,
+            Err(message) => {
+                complain(&message);
+                return Exit::Failed;
+            }
+        }
         if !arguments.quiet {
             let interfaces = source.live.status().interfaces();
             interfaces.iter().filter_map(offloads).for_each(|note| complain(&note));
@@ -98,9 +112,11 @@ impl<'a> Sense<'a> {
         let mut statistics = engine.replay(workers, &mut source, &mut watched);
         let status = source.live.status();
         statistics.capture = status.counters();
-        let Watched { mut outputs, .. } = watched;
+        let Watched { mut outputs, view, .. } = watched;
         let lost = outputs.lost();
         let trouble = outputs.finish();
+        // After the files: a terminal that takes nothing can hold up what is said.
+        view.close();
         trouble.iter().for_each(|message| complain(message));
         let mut incomplete = !trouble.is_empty() || statistics.capture.frames_lost + lost > 0;
         let text = stats(&statistics, &status.interfaces(), outputs.findings, lost);
@@ -238,10 +254,12 @@ struct Watched {
     outputs: Outputs,
     watch: Watch,
     metrics: Arc<Metrics>,
+    view: LiveView,
 }
 
 impl FindingSink for Watched {
     fn finding(&mut self, row: Row) {
+        self.view.finding(&row);
         self.metrics.finding(&row);
         self.outputs.finding(row);
     }
@@ -251,6 +269,7 @@ impl FindingSink for Watched {
     }
 
     fn statistics(&mut self, statistics: &Statistics) {
+        self.view.statistics(statistics);
         self.metrics.statistics(statistics);
     }
 

@@ -1,5 +1,6 @@
 //! Gathers rows: one entry for each server, client, tool and threat rule.
 
+use std::cmp::Ordering;
 use std::net::SocketAddr;
 
 use super::merge::merge_unnamed;
@@ -70,6 +71,32 @@ impl Inventory {
         if row.kind == Kind::Threat {
             self.add_threat(row, &name);
         }
+    }
+
+    /// Whether a further server would find no place.
+    pub(crate) fn is_full(&self) -> bool {
+        self.servers.len() >= self.limits.servers
+    }
+
+    /// Forgets all servers but so many of the best ranked; of those that rank the same,
+    /// the ones that were seen last stay.
+    pub(crate) fn keep_best(&mut self, count: usize) {
+        if self.servers.len() <= count {
+            return;
+        }
+        let mut standings: Vec<_> = self.servers.iter().map(|(_, it)| it.standing()).collect();
+        standings.sort_unstable_by(|a, b| b.cmp(a));
+        let (best, rest) = standings.split_at(count);
+        let Some(first_out) = rest.first() else { return };
+        let mut equal = best.iter().filter(|standing| *standing == first_out).count();
+        self.servers.retain(|entry| match entry.standing().cmp(first_out) {
+            Ordering::Greater => true,
+            Ordering::Equal if equal > 0 => {
+                equal -= 1;
+                true
+            }
+            Ordering::Equal | Ordering::Less => false,
+        });
     }
 
     /// What was gathered, ranked.
@@ -347,6 +374,13 @@ impl ServerEntry {
         self.bytes_to_client = self.bytes_to_client.saturating_add(other.bytes_to_client);
     }
 
+    /// What the entry is ranked by, and when it was last seen.
+    fn standing(&self) -> impl Ord + Copy + use<> {
+        let risk = self.governance.map(risk);
+        let used = (self.conversations, self.messages, self.threats);
+        (self.confidence, risk, used, self.span.last)
+    }
+
     fn report(&self, key: &ServerKey) -> Server {
         let mut methods: Vec<_> = self
             .methods
@@ -507,6 +541,39 @@ mod tests {
         }
         let names: Vec<_> = report(&rows).servers.into_iter().map(|server| server.name).collect();
         assert_eq!(names, ["denied", "busy", "quiet", "known", "portal", "likely", "maybe"]);
+    }
+
+    #[test]
+    fn the_best_are_kept() {
+        let mut inventory = Inventory::new(Limits { servers: 6, ..Limits::default() });
+        for (n, confidence) in [
+            (0, Confidence::Confirmed),
+            (1, Confidence::Possible),
+            (2, Confidence::Possible),
+            (3, Confidence::Likely),
+            (4, Confidence::Possible),
+        ] {
+            let mut row = samples::detection();
+            row.http.host = Some(format!("host-{n}"));
+            row.confidence = confidence;
+            row.end_time = crate::findings::samples::at(n);
+            inventory.add(&row);
+        }
+        assert!(!inventory.is_full());
+        inventory.keep_best(5);
+        assert_eq!(inventory.report().servers.len(), 5);
+        inventory.keep_best(3);
+        let names: Vec<_> = inventory.report().servers.into_iter().map(|it| it.name).collect();
+        assert_eq!(names, ["host-0", "host-3", "host-4"]);
+        inventory.keep_best(0);
+        assert!(inventory.report().servers.is_empty());
+        for n in 0..4 {
+            let mut row = samples::detection();
+            row.http.host = Some(format!("host-{n}"));
+            inventory.add(&row);
+        }
+        inventory.keep_best(3);
+        assert_eq!(inventory.report().servers.len(), 3, "equal ones count too");
     }
 
     #[test]

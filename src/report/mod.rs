@@ -24,10 +24,10 @@ pub mod markdown;
 mod merge;
 #[cfg(test)]
 mod samples;
-mod table;
+pub(crate) mod table;
 mod tally;
 pub mod terminal;
-mod words;
+pub(crate) mod words;
 
 use serde::{Serialize, Serializer};
 

@@ -63,7 +63,7 @@ fn line<const N: usize>(cells: [&str; N], widths: &[usize; N], aligns: &[Align; 
 }
 
 /// `text`, cut with an ellipsis to at most `width` cells of a terminal.
-pub(super) fn fit(text: &str, width: usize) -> String {
+pub(crate) fn fit(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }

@@ -73,6 +73,14 @@ impl<K: Ord, V: Default> CappedMap<K, V> {
         Some(self.0.entry(key).or_default())
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&V) -> bool) {
+        self.0.retain(|_, value| keep(value));
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.0.iter()
     }

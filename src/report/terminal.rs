@@ -349,7 +349,7 @@ fn traffic(server: &Server) -> Vec<String> {
     ]
 }
 
-fn confidence_style(confidence: Confidence) -> Style {
+pub(crate) fn confidence_style(confidence: Confidence) -> Style {
     match confidence {
         Confidence::Confirmed => Style::new().bold(),
         Confidence::Likely => Style::new(),
@@ -357,7 +357,7 @@ fn confidence_style(confidence: Confidence) -> Style {
     }
 }
 
-fn governance_style(governance: Governance) -> Style {
+pub(crate) fn governance_style(governance: Governance) -> Style {
     match governance {
         Governance::Denied | Governance::Shadow => colour(AnsiColor::Red),
         Governance::KnownUnsanctioned => colour(AnsiColor::Yellow),
@@ -367,7 +367,7 @@ fn governance_style(governance: Governance) -> Style {
     }
 }
 
-fn severity_style(severity: Severity) -> Style {
+pub(crate) fn severity_style(severity: Severity) -> Style {
     match severity {
         Severity::Critical => colour(AnsiColor::Red).bold(),
         Severity::High => colour(AnsiColor::Red),

@@ -6,7 +6,7 @@ use super::{Names, Report};
 use crate::findings::{Confidence, Governance, MethodCount, Severity};
 
 /// The headline: what was found, in how many captures.
-pub(super) fn headline(report: &Report) -> String {
+pub(crate) fn headline(report: &Report) -> String {
     let found: Vec<_> = [Confidence::Confirmed, Confidence::Likely, Confidence::Possible]
         .into_iter()
         .map(|confidence| (report.servers_with(confidence), confidence))
@@ -49,12 +49,12 @@ pub(super) fn threat_line(report: &Report) -> Option<String> {
 }
 
 /// `1 server`, `2 servers`.
-pub(super) fn counted(count: u64, noun: &str) -> String {
+pub(crate) fn counted(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 /// A number with its thousands set apart: `1,234,567`.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -67,7 +67,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// A size in decimal units: `512 B`, `12.3 kB`.
-pub(super) fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
     if count < 1_000 {
         return format!("{count} B");
@@ -95,7 +95,7 @@ pub(super) fn span(first: Option<Timestamp>, last: Option<Timestamp>) -> Option<
 }
 
 /// `2026-07-28` and `10:00:00`.
-fn day_and_time(time: Timestamp) -> (String, String) {
+pub(crate) fn day_and_time(time: Timestamp) -> (String, String) {
     let text = time.to_string();
     match text.split_once('T') {
         Some((day, rest)) => {
@@ -131,7 +131,7 @@ pub(super) fn methods(methods: &[MethodCount]) -> Vec<String> {
 }
 
 /// A governance class in words.
-pub(super) fn governance(governance: Governance) -> &'static str {
+pub(crate) fn governance(governance: Governance) -> &'static str {
     match governance {
         Governance::KnownUnsanctioned => "known, unsanctioned",
         other => other.as_str(),

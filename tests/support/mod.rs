@@ -7,6 +7,8 @@ pub(crate) mod http;
 #[cfg(target_os = "linux")]
 pub(crate) mod network;
 pub(crate) mod packet;
+#[cfg(target_os = "linux")]
+pub(crate) mod pty;
 pub(crate) mod random;
 pub(crate) mod run;
 pub(crate) mod scan;
