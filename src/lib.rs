@@ -12,6 +12,8 @@ pub mod mcp;
 pub mod metrics;
 pub mod policy;
 pub mod report;
+#[cfg(target_os = "linux")]
+pub mod sandbox;
 pub mod signature;
 pub mod stream;
 pub mod time;

@@ -1,0 +1,64 @@
+//! Capabilities: all are given up but those that the work takes.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities,
+};
+
+use super::Hold;
+
+/// Gives up all capabilities but `CAP_NET_RAW`, without which an interface that went
+/// away cannot be opened again, and, where files are out of reach without it,
+/// `CAP_DAC_OVERRIDE`: a sensor that root started in a user's folder writes there.
+pub(super) fn drop_all_but_needed(
+    reads: &[PathBuf],
+    writes: &[PathBuf],
+) -> rustix::io::Result<Hold> {
+    let had = capabilities(None)?.permitted;
+    // The bounding set matters to programs that are started, and none will be: where
+    // it may not be changed, nothing is lost.
+    let bounded = CapabilitySet::all().iter().filter(|it| it.bits().count_ones() == 1);
+    for capability in bounded.filter(|it| *it != CapabilitySet::NET_RAW) {
+        let _ = remove_capability_from_bounding_set(capability);
+    }
+    // Kernels before 4.3 have no ambient set.
+    let _ = clear_ambient_capability_set();
+    let mut kept = had & CapabilitySet::NET_RAW;
+    let spare = had & CapabilitySet::DAC_OVERRIDE;
+    let sets = |effective, permitted| CapabilitySets {
+        effective,
+        permitted,
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, sets(kept, kept | spare))?;
+    let reachable = reads.iter().filter(|path| path.exists()).all(|path| can_read(path))
+        && writes.iter().filter(|path| path.exists()).all(|path| can_write(path));
+    if !reachable {
+        kept |= spare;
+    }
+    set_capabilities(None, sets(kept, kept))?;
+    Ok(Hold::Whole(names(kept)))
+}
+
+/// Whether a file or folder may be read as things stand.
+pub(super) fn can_read(path: &Path) -> bool {
+    let access = if path.is_dir() { Access::READ_OK | Access::EXEC_OK } else { Access::READ_OK };
+    accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
+}
+
+/// Whether files may be made in a folder as things stand.
+fn can_write(path: &Path) -> bool {
+    accessat(CWD, path, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_ok()
+}
+
+fn names(kept: CapabilitySet) -> String {
+    let known = [
+        (CapabilitySet::NET_RAW, "CAP_NET_RAW"),
+        (CapabilitySet::DAC_OVERRIDE, "CAP_DAC_OVERRIDE"),
+    ];
+    let names: Vec<_> = known.iter().filter(|it| kept.contains(it.0)).map(|it| it.1).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
