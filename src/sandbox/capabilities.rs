@@ -1,6 +1,6 @@
 //! Capabilities: all are given up but those that the work takes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::thread::{
@@ -8,15 +8,13 @@ use rustix::thread::{
     remove_capability_from_bounding_set, set_capabilities,
 };
 
-use super::Hold;
+use super::{Hold, Sandbox};
 
 /// Gives up all capabilities but `CAP_NET_RAW`, without which an interface that went
-/// away cannot be opened again, and, where files are out of reach without it,
-/// `CAP_DAC_OVERRIDE`: a sensor that root started in a user's folder writes there.
-pub(super) fn drop_all_but_needed(
-    reads: &[PathBuf],
-    writes: &[PathBuf],
-) -> rustix::io::Result<Hold> {
+/// away cannot be opened again, and, where root goes on as root and files are out of
+/// its reach without it, `CAP_DAC_OVERRIDE`: who starts a sensor with `sudo` wants
+/// the findings in a folder that is not root's.
+pub(super) fn drop_all_but_needed(sandbox: &Sandbox) -> rustix::io::Result<Hold> {
     let had = capabilities(None)?.permitted;
     // The bounding set matters to programs that are started, and none will be: where
     // it may not be changed, nothing is lost.
@@ -27,15 +25,18 @@ pub(super) fn drop_all_but_needed(
     // Kernels before 4.3 have no ambient set.
     let _ = clear_ambient_capability_set();
     let mut kept = had & CapabilitySet::NET_RAW;
-    let spare = had & CapabilitySet::DAC_OVERRIDE;
+    let spare = match sandbox.user {
+        Some(_) => CapabilitySet::empty(),
+        None => had & CapabilitySet::DAC_OVERRIDE,
+    };
     let sets = |effective, permitted| CapabilitySets {
         effective,
         permitted,
         inheritable: CapabilitySet::empty(),
     };
     set_capabilities(None, sets(kept, kept | spare))?;
-    let reachable = reads.iter().filter(|path| path.exists()).all(|path| can_read(path))
-        && writes.iter().filter(|path| path.exists()).all(|path| can_write(path));
+    let reachable = sandbox.reads.iter().filter(|path| path.exists()).all(|path| can_read(path))
+        && sandbox.writes.iter().filter(|path| path.exists()).all(|path| can_write(path));
     if !reachable {
         kept |= spare;
     }

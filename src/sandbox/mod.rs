@@ -88,7 +88,7 @@ impl Sandbox {
             user.switch()?;
             measures.push(Measure { name: "user", hold: Hold::Whole(user.to_string()) });
         }
-        let capabilities = capabilities::drop_all_but_needed(&self.reads, &self.writes);
+        let capabilities = capabilities::drop_all_but_needed(self);
         measures.push(measure("capabilities", capabilities));
         let privileges = rustix::thread::set_no_new_privs(true);
         measures.push(measure("no new privileges", privileges.map(|()| Hold::default())));

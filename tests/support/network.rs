@@ -186,6 +186,11 @@ impl Sensor {
         Self { child, stdout, stderr, said: String::new() }
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it said on standard error so far.
     pub(crate) fn said(&self) -> &str {
         &self.said

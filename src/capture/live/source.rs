@@ -143,7 +143,8 @@ impl LiveCapture {
                 block.reset(SourceId::default(), 0);
                 return Fill::End;
             }
-            if self.delivered.elapsed() >= IDLE {
+            // Telling the time is a delivery too: it would put off the end.
+            if self.draining.is_none() && self.delivered.elapsed() >= IDLE {
                 self.delivered = Instant::now();
                 block.reset(SourceId::default(), 0);
                 block.set_clock(clock(BEHIND));
