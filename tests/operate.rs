@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::{chown, symlink};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -365,6 +365,60 @@ fn what_is_said_can_be_read_by_machines() {
     let refused = run("sense -i no-such-if --log-format json").exits(2);
     let line: Value = serde_json::from_str(refused.stderr.trim_end()).unwrap();
     assert_eq!(line["level"], "error");
+}
+
+#[test]
+fn the_shipped_configuration_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let config = corpus::root().join("packaging/sense.toml");
+    let [output, pid] = [path("f.jsonl"), path("mcpwatch.pid")];
+    let line = format!("sense --check --output {output} --pid-file {pid} --config");
+    let checked = run_on(&line, &config).exits(0);
+    assert!(checked.stderr.contains(r#""event":"checked""#), "{}", checked.stderr);
+    // What is commented out is right too.
+    let text = fs::read_to_string(&config).unwrap();
+    let uncommented: String = text
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(option) if !option.starts_with(' ') => format!("{option}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    assert_ne!(uncommented, text);
+    fs::write(path("sense.toml"), uncommented).unwrap();
+    for name in ["signatures", "policy", "keylog"] {
+        let text = if name == "keylog" { "" } else { "version = 1\n" };
+        fs::write(folder.path().join(name).with_extension("toml"), text).unwrap();
+    }
+    let files = format!(
+        "--signatures {} --policy {} --keylog {}",
+        path("signatures.toml"),
+        path("policy.toml"),
+        path("keylog.toml")
+    );
+    let line = format!("sense --check {files} --output {output} --pid-file {pid} --config");
+    run_on(&line, &folder.path().join("sense.toml")).exits(0);
+}
+
+#[test]
+fn the_unit_is_one_that_systemd_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let unit = corpus::root().join("packaging/systemd/mcpwatch.service");
+    let text = fs::read_to_string(unit).unwrap();
+    let program = mcpwatch([""; 0]).get_program().to_str().unwrap().to_owned();
+    let copy = folder.path().join("mcpwatch.service");
+    fs::write(&copy, text.replace("/usr/bin/mcpwatch", &program)).unwrap();
+    let verified = Command::new("systemd-analyze").arg("verify").arg(&copy).output();
+    match verified {
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "skipped: systemd-analyze: {error}");
+        }
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!said.contains("mcpwatch.service:"), "{said}");
+        }
+    }
 }
 
 /// Names of metrics in an expression of a dashboard.
