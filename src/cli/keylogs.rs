@@ -13,8 +13,9 @@ use super::log;
 use crate::metrics::Metrics;
 use crate::stream::tls::{KeyLogFollower, KeyLogPart};
 
-/// How often files are looked at.
-const LOOK: Duration = Duration::from_millis(250);
+/// How often files are looked at. A client logs its secrets while it shakes hands; the
+/// connection may be over within a tenth of a second, and nothing of it is kept then.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Looks that may wait to be taken over.
 const WAITING: usize = 4;
@@ -65,10 +66,11 @@ fn follow(
             followed.iter_mut().for_each(|it| it.log.restart());
         }
         for part in followed.iter_mut().filter_map(Followed::look) {
-            metrics.keys(part.counters());
+            let counters = *part.counters();
             if parts.send(part).is_err() {
                 return;
             }
+            metrics.keys(&counters);
         }
         thread::sleep(LOOK);
     }
@@ -100,9 +102,9 @@ impl Followed {
                 (!part.is_empty()).then_some(part)
             }
             Err(error) => {
-                // Once, not four times a second.
+                // Once, not with every look.
                 if self.trouble.replace(error.kind()) != Some(error.kind()) {
-                    let message = format!("{path}: {error}; looking for it again and again");
+                    let message = format!("{path}: {error}; waiting for it");
                     log::warning("key_log_unreadable", message).with("file", path).say();
                 }
                 None

@@ -10,18 +10,22 @@ use rustix::thread::{
 
 use super::{Hold, Sandbox};
 
+/// Takes all capabilities but `CAP_NET_RAW` from programs that are started from here
+/// on. None will be: where it may not be done, nothing is lost.
+pub(super) fn bound() {
+    let each = CapabilitySet::all().iter().filter(|it| it.bits().count_ones() == 1);
+    for capability in each.filter(|it| *it != CapabilitySet::NET_RAW) {
+        // Numbers that the kernel does not know, and a process without the right to.
+        let _ = remove_capability_from_bounding_set(capability);
+    }
+}
+
 /// Gives up all capabilities but `CAP_NET_RAW`, without which an interface that went
 /// away cannot be opened again, and, where root goes on as root and files are out of
 /// its reach without it, `CAP_DAC_OVERRIDE`: who starts a sensor with `sudo` wants
 /// the findings in a folder that is not root's.
 pub(super) fn drop_all_but_needed(sandbox: &Sandbox) -> rustix::io::Result<Hold> {
     let had = capabilities(None)?.permitted;
-    // The bounding set matters to programs that are started, and none will be: where
-    // it may not be changed, nothing is lost.
-    let bounded = CapabilitySet::all().iter().filter(|it| it.bits().count_ones() == 1);
-    for capability in bounded.filter(|it| *it != CapabilitySet::NET_RAW) {
-        let _ = remove_capability_from_bounding_set(capability);
-    }
     // Kernels before 4.3 have no ambient set.
     let _ = clear_ambient_capability_set();
     let mut kept = had & CapabilitySet::NET_RAW;

@@ -84,6 +84,8 @@ impl Sandbox {
         let mut measures = Vec::new();
         // Opened while everything can be.
         let files = files::prepare(self);
+        // This takes a capability that is lost with the user.
+        capabilities::bound();
         if let Some(user) = &self.user {
             user.switch()?;
             measures.push(Measure { name: "user", hold: Hold::Whole(user.to_string()) });
