@@ -317,8 +317,8 @@ fn key_logs_are_followed() {
             let address = metrics_address(&sensor);
             let (early, all) = (if late { SEALED_OPEN } else { 0 }, usize::MAX);
             network.send_some(&corpus::path(SEALED.0), 0..early);
-            while late && get(&address, "/metrics").contains("mcpwatch_tls_records_held_total 0\n")
-            {
+            let through = format!("mcpwatch_engine_frames_total {early}\n");
+            while !get(&address, "/metrics").contains(&through) {
                 std::thread::yield_now();
             }
             // The log gives its name to another file.
