@@ -102,6 +102,7 @@ pub(super) fn deny() -> Result<Hold, String> {
 }
 
 /// The numbers of the refused calls.
+#[allow(clippy::useless_conversion, reason = "they have 32 bits on some systems")]
 fn refused() -> impl Iterator<Item = i64> {
     let native = || REFUSED.iter().chain(REFUSED_HERE).map(|&call| i64::from(call));
     native().chain(other_numbers(native))
