@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::sense::{comparable, json};
 use crate::support::corpus;
 use crate::support::network::{Network, Sensor, WATCHED, ip};
 use crate::support::run::{mcpwatch, run, run_on};
@@ -282,6 +283,32 @@ fn a_command_asks_for_a_reload() {
         sensor.end().exits(0);
         assert!(!pid.exists());
         run_on("reload --pid-file", &pid).exits(2);
+    });
+}
+
+#[test]
+fn a_reload_loses_neither_packets_nor_flows() {
+    Network::run(|network| {
+        let folder = tempfile::tempdir().unwrap();
+        let [policy, statistics] = ["policy.toml", "stats.json"].map(|it| folder.path().join(it));
+        fs::write(&policy, POLICY).unwrap();
+        let line = format!("--messages -o - --policy {}", policy.display());
+        let stats = format!("--stats {}", statistics.display());
+        let mut sensor = network.sense(&format!("-i {WATCHED} --workers 3 {stats} {line}"));
+        let capture = corpus::path(CAPTURE);
+        let mut sent = 0;
+        // In the midst of connections, and of messages.
+        for part in [0..150, 150..151, 151..400, 400..usize::MAX] {
+            sent += network.send_some(&capture, part);
+            sensor.signal(Signal::HUP);
+            sensor.wait_for("read anew");
+        }
+        let sensed = sensor.end().exits(0);
+        let scanned = run_on(&format!("scan {line}"), &capture).exits(0);
+        assert_eq!(comparable(&sensed.lines()), comparable(&scanned.lines()));
+        assert!(sensed.lines().len() > 20);
+        let counted = &json(&statistics)["interfaces"][0];
+        assert_eq!((&counted["frames"], &counted["lost"]), (&sent.into(), &0.into()), "{counted}");
     });
 }
 

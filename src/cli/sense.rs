@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::args::{SenseArgs, Turn};
@@ -101,16 +102,7 @@ impl<'a> Sense<'a> {
         }
         let key_logs = KeyLogs::follow(&arguments.keylog, Arc::clone(&metrics))?;
         let watch = Watch::new(live.status(), arguments.quiet);
-        let again = arguments.clone();
-        let (interfaces, reloaded) = (args.interface.clone(), Arc::clone(&metrics));
-        let reload = Reload::new(asked, move || {
-            let keys = detection::growing_keys(store.clone(), &again.keylog);
-            let engine = keys.and_then(|keys| {
-                detection::engine(&again, keys, interfaces.clone(), false, limits.clone())
-            });
-            reloaded.reloaded(engine.is_ok());
-            engine
-        });
+        let reload = reload(args, asked, store, limits, Arc::clone(&metrics));
         let source = Interfaces { live, reload, key_logs, counted: None };
         let watched = Watched { outputs, watch, metrics };
         Ok(Self { args, engine, workers, source, watched, _pid_file: pid_file })
@@ -152,6 +144,25 @@ impl<'a> Sense<'a> {
             _ => Exit::Done,
         }
     }
+}
+
+/// Reads anew what the arguments name, when asked to.
+fn reload(
+    args: &SenseArgs,
+    asked: Arc<AtomicBool>,
+    store: KeyStore,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+) -> Reload {
+    let (arguments, interfaces) = (args.detection.clone(), args.interface.clone());
+    Reload::new(asked, move || {
+        let keys = detection::growing_keys(store.clone(), &arguments.keylog);
+        let engine = keys.and_then(|keys| {
+            detection::engine(&arguments, keys, interfaces.clone(), false, limits.clone())
+        });
+        metrics.reloaded(engine.is_ok());
+        engine
+    })
 }
 
 /// When files are to be followed by others.
