@@ -13,6 +13,8 @@ pub mod metrics;
 mod panics;
 pub mod policy;
 pub mod report;
+#[cfg(target_os = "linux")]
+pub mod sandbox;
 pub mod signature;
 pub mod stream;
 pub mod time;

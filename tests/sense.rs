@@ -16,7 +16,7 @@ use crate::support::run::{mcpwatch, run, run_on};
 
 /// Findings without what depends on when and where they were captured, in an
 /// order of their own.
-fn comparable(lines: &[Value]) -> Vec<String> {
+pub(crate) fn comparable(lines: &[Value]) -> Vec<String> {
     let mut rows: Vec<String> = lines
         .iter()
         .map(|row| {
@@ -34,7 +34,7 @@ fn comparable(lines: &[Value]) -> Vec<String> {
     rows
 }
 
-fn json(path: &Path) -> Value {
+pub(crate) fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 

@@ -8,6 +8,8 @@ mod docs;
 mod evasion;
 mod fuzz_corpus;
 mod names;
+#[cfg(target_os = "linux")]
+mod operate;
 mod policy;
 mod property;
 mod quic;

@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Scan(Box<ScanArgs>),
     /// Watch network interfaces and report the MCP traffic on them
     Sense(Box<SenseArgs>),
+    /// Let a running sensor read signatures, policy and key logs anew
+    Reload(ReloadArgs),
     /// List the network interfaces
     Interfaces(InterfacesArgs),
     /// Work on signature sets
@@ -117,6 +119,56 @@ pub(crate) struct SenseArgs {
     /// Answer with Prometheus metrics at http://ADDR/metrics, and with /health
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<SocketAddr>,
+
+    /// How it is run.
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+}
+
+/// How a sensor is run.
+#[derive(Debug, Args)]
+pub(crate) struct ServiceArgs {
+    /// Take options from a TOML file: every long option of `sense` is a key of the
+    /// same name. What is given here wins
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Read everything, say what is wrong with it, and watch nothing
+    #[arg(long)]
+    pub(crate) check: bool,
+
+    /// Write the number of the process to a file, for `mcpwatch reload`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pid_file: Option<PathBuf>,
+
+    /// When started by root, go on as this user: a name or UID:GID
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+
+    /// Keep all privileges, and the whole file system within reach
+    #[arg(long, conflicts_with = "user")]
+    pub(crate) no_sandbox: bool,
+
+    /// How to write what it says on standard error
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How lines on standard error are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `mcpwatch reload`.
+#[derive(Debug, Args)]
+pub(crate) struct ReloadArgs {
+    /// The file that the sensor was given with --pid-file
+    #[arg(long, value_name = "FILE", default_value = "/run/mcpwatch/mcpwatch.pid")]
+    pub(crate) pid_file: PathBuf,
 }
 
 /// When a file is followed by another.

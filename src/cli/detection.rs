@@ -4,20 +4,23 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use zeroize::Zeroizing;
+
 use super::args::{DetectionArgs, Level};
-use super::{cache, complain, print};
+use super::{cache, log, print};
 use crate::capture::FrameFilter;
 use crate::detect::FindingOptions;
 use crate::engine::{Engine, Limits};
 use crate::findings::Confidence;
 use crate::policy::Policy;
 use crate::signature::{Date, SignatureSet};
-use crate::stream::tls::{KeyLogReader, KeyStore};
+use crate::stream::tls::{KeyLogPart, KeyLogReader, KeyStore};
 
 /// The engine that the arguments describe. What the compiler of the signatures
 /// has to say is said.
 pub(super) fn engine(
     args: &DetectionArgs,
+    keys: KeyStore,
     sources: Vec<String>,
     http_log: bool,
     limits: Limits,
@@ -26,14 +29,15 @@ pub(super) fn engine(
         .signatures(signatures(args)?)
         .cache(cache::folder())
         .policy(policy(args)?)
-        .keys(keys(&args.keylog)?)
+        .keys(keys)
         .findings(findings(args, sources))
         .http_log(http_log)
         .limits(limits)
         .build()
         .map_err(|report| report.to_string())?;
     if !args.quiet {
-        engine.warnings().iter().for_each(|warning| complain(&warning.to_string()));
+        let warnings = engine.warnings().iter();
+        warnings.for_each(|it| log::warning("signatures", it.to_string()).say());
     }
     Ok(engine)
 }
@@ -52,13 +56,35 @@ pub(super) fn signatures(args: &DetectionArgs) -> Result<SignatureSet, String> {
 
 /// Reads key logs. An error names file and line, never what stands there.
 pub(super) fn keys(paths: &[PathBuf]) -> Result<KeyStore, String> {
-    let mut keys = KeyStore::new();
+    add_keys(KeyStore::new(), paths, |text| vec![KeyLogReader::whole(text)])
+}
+
+/// Reads key logs that somebody may be writing to: their last lines may be begun
+/// only.
+pub(super) fn growing_keys(store: KeyStore, paths: &[PathBuf]) -> Result<KeyStore, String> {
+    add_keys(store, paths, |text| {
+        let begun = memchr::memrchr(b'\n', text).map_or(0, |end| end + 1);
+        let (lines, last) = text.split_at(begun);
+        let last = KeyLogReader::whole(last);
+        let mut parts = vec![KeyLogReader::whole(lines)];
+        parts.extend(Some(last).filter(|last| last.errors().is_empty()));
+        parts
+    })
+}
+
+fn add_keys(
+    mut keys: KeyStore,
+    paths: &[PathBuf],
+    read: impl Fn(&[u8]) -> Vec<KeyLogPart>,
+) -> Result<KeyStore, String> {
     let mut problems = Vec::new();
     for path in paths {
         let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let part = KeyLogReader::whole(&text);
-        problems.extend(part.errors().iter().map(|error| format!("{}: {error}", path.display())));
-        keys = keys.extended(part);
+        for part in read(&Zeroizing::new(text)) {
+            let errors = part.errors().iter();
+            problems.extend(errors.map(|error| format!("{}: {error}", path.display())));
+            keys = keys.extended(part);
+        }
     }
     if problems.is_empty() { Ok(keys) } else { Err(problems.join("\nmcpwatch: ")) }
 }

@@ -4,9 +4,15 @@
 mod args;
 mod bench;
 mod cache;
+mod check;
+mod config;
 mod detection;
 mod interfaces;
+mod keylogs;
+mod log;
 mod outputs;
+mod pid_file;
+mod privileges;
 mod progress;
 mod reload;
 mod report;
@@ -17,13 +23,13 @@ mod signals;
 mod signatures;
 mod view;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
 use self::args::{Cli, ColorWhen, Command};
-use crate::findings::escape::printable;
 
 /// How a run ended, as scripts see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,21 +46,32 @@ enum Exit {
 
 /// Runs the command that the arguments of the process ask for.
 pub fn main() -> ExitCode {
-    let exit = match Cli::try_parse() {
+    ExitCode::from(run_with(std::env::args_os().collect()) as u8)
+}
+
+fn run_with(arguments: Vec<OsString>) -> Exit {
+    let arguments = match config::expand(arguments) {
+        Ok(arguments) => arguments,
+        Err(report) => {
+            complain(&report.to_string());
+            return Exit::Failed;
+        }
+    };
+    match Cli::try_parse_from(arguments) {
         Ok(cli) => run(cli.command),
         Err(error) => {
             // Nobody is left to tell if this cannot be printed.
             let _ = error.print();
             if error.use_stderr() { Exit::Failed } else { Exit::Done }
         }
-    };
-    ExitCode::from(exit as u8)
+    }
 }
 
 fn run(command: Command) -> Exit {
     match command {
         Command::Scan(args) => scan::run(&args),
         Command::Sense(args) => sense::run(&args),
+        Command::Reload(args) => pid_file::reload(&args),
         Command::Interfaces(args) => interfaces::run(&args),
         Command::Signatures(command) => signatures::run(&command),
         Command::Report(args) => report::run(&args),
@@ -81,14 +98,9 @@ fn print(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Exit {
     }
 }
 
-/// Tells the user of a problem. File names are made safe to show.
+/// Tells the user of a problem.
 fn complain(message: &str) {
-    if view::takes(message) {
-        return;
-    }
-    let lines: Vec<_> = message.lines().map(printable).collect();
-    // Standard error may be closed; there is nowhere else to say so.
-    let _ = writeln!(anstream::stderr(), "mcpwatch: {}", lines.join("\n"));
+    log::error("problem", message).say();
 }
 
 impl From<ColorWhen> for anstream::ColorChoice {

@@ -29,13 +29,7 @@ impl Outputs {
         http_log: Option<&Path>,
         mut open: impl FnMut(&Path, Format) -> Result<Box<dyn Sink>, SinkError>,
     ) -> Result<Self, String> {
-        let format = match &args.format {
-            None => None,
-            Some(name) => Some(Format::parse(name).ok_or_else(|| {
-                let known: Vec<_> = Format::ALL.iter().map(|format| format.as_str()).collect();
-                format!("`{name}` is not a format; known are {}", known.join(", "))
-            })?),
-        };
+        let format = args.format.as_deref().map(self::format).transpose()?;
         let mut paths = args.output.clone();
         if paths.is_empty() && format.is_some() {
             paths.push("-".into());
@@ -110,6 +104,14 @@ impl FindingSink for Outputs {
             self.http_log = None;
         }
     }
+}
+
+/// The format of that name.
+pub(super) fn format(name: &str) -> Result<Format, String> {
+    Format::parse(name).ok_or_else(|| {
+        let known: Vec<_> = Format::ALL.iter().map(|format| format.as_str()).collect();
+        format!("`{name}` is not a format; known are {}", known.join(", "))
+    })
 }
 
 /// Opens the sink of one output, as it is.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use super::complain;
+use super::log;
 use crate::engine::Engine;
 
 type Load = dyn Fn() -> Result<Engine, String> + Send + Sync;
@@ -33,7 +33,7 @@ impl Reload {
             // A panic has been told of by itself.
             let loaded = loading.join().ok().flatten();
             if loaded.is_some() {
-                complain("signatures, keys and policy read anew");
+                log::info("reloaded", "signatures, keys and policy read anew").say();
             }
             return loaded;
         }
@@ -46,7 +46,11 @@ impl Reload {
 }
 
 fn good(loaded: Result<Engine, String>) -> Option<Engine> {
-    loaded.map_err(|why| complain(&format!("{why}\nthe old signatures, keys and policy stay"))).ok()
+    let complain = |why| {
+        let message = format!("{why}\nthe old signatures, keys and policy stay");
+        log::error("reload_failed", message).say();
+    };
+    loaded.map_err(complain).ok()
 }
 
 #[cfg(test)]

@@ -38,7 +38,8 @@ impl<'a> Scan<'a> {
         let replay = Replay::new(Inputs::expand(&args.paths));
         let sources = replay.names().iter().map(|name| name.to_string()).collect();
         let limits = Limits::for_memory(args.memcap, detection::workers(arguments));
-        let engine = detection::engine(arguments, sources, args.http_log.is_some(), limits)?;
+        let keys = detection::keys(&arguments.keylog)?;
+        let engine = detection::engine(arguments, keys, sources, args.http_log.is_some(), limits)?;
         let bar = Bar::new(replay.progress(), !args.no_progress && !arguments.quiet);
         let outputs = Outputs::open(arguments, args.http_log.as_deref(), outputs::plain)?;
         let source = Captures { replay, filter, stop: Arc::default() };

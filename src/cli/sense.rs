@@ -1,15 +1,20 @@
 //! `mcpwatch sense`: interfaces in, findings out, until it is told to end.
 
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::args::{SenseArgs, Turn};
+use super::keylogs::KeyLogs;
+use super::log::Entry;
 use super::outputs::Outputs;
+use super::pid_file::PidFile;
 use super::reload::Reload;
 use super::view::{self, LiveView};
-use super::{Exit, complain, detection, print, signals};
+use super::{Exit, check, complain, detection, log, print, privileges, signals};
 use crate::capture::live::{InterfaceState, InterfaceStatus, LiveCapture, LiveOptions, LiveStatus};
 use crate::capture::{Block, Fill, Frame};
 use crate::engine::{BlockSource, Engine, Limits, Statistics, coverage};
@@ -20,6 +25,7 @@ use crate::findings::sink::{
 use crate::findings::{Confidence, Destination, FindingSink, HttpRequest, Row};
 use crate::metrics::{Metrics, server};
 use crate::report::terminal;
+use crate::stream::tls::{HoldBudget, KeyLogPart, KeyStore};
 use crate::time::Timestamp;
 
 /// Longest that a finding waits to be written.
@@ -31,7 +37,18 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often losses of an interface are warned of, at most.
 const WARN: Duration = Duration::from_secs(10);
 
+/// The share of the memory for secrets of TLS, and the one for records that wait for
+/// theirs.
+const KEY_SHARES: (u64, u64) = (8, 8);
+
+/// Memory of the secrets of one handshake.
+const HANDSHAKE: u64 = 400;
+
 pub(super) fn run(args: &SenseArgs) -> Exit {
+    log::set_format(args.service.log_format);
+    if args.service.check {
+        return check::run(args);
+    }
     match Sense::prepare(args) {
         Ok(sense) => sense.run(),
         Err(message) => {
@@ -44,10 +61,12 @@ pub(super) fn run(args: &SenseArgs) -> Exit {
 struct Sense<'a> {
     args: &'a SenseArgs,
     engine: Engine,
+    workers: NonZeroUsize,
     source: Interfaces,
     watched: Watched,
     /// Set to end the capture.
     stop: Arc<AtomicBool>,
+    _pid_file: Option<PidFile>,
 }
 
 impl<'a> Sense<'a> {
@@ -56,8 +75,13 @@ impl<'a> Sense<'a> {
         view::check(args)?;
         let arguments = &args.detection;
         let filter = detection::filter(arguments)?;
-        let limits = Limits::for_memory(args.memcap, detection::workers(arguments));
-        let engine = detection::engine(arguments, args.interface.clone(), false, limits.clone())?;
+        let workers = detection::workers(arguments);
+        let limits = Limits::for_memory(args.memcap, workers);
+        let store = key_store(args);
+        let keys = detection::growing_keys(store.clone(), &arguments.keylog)?;
+        let sources = args.interface.clone();
+        let engine = detection::engine(arguments, keys, sources, false, limits.clone())?;
+        privileges::check(args)?;
         let options = LiveOptions {
             snap_length: args.snap_length,
             ring: args.ring,
@@ -70,30 +94,26 @@ impl<'a> Sense<'a> {
         let live = LiveCapture::open(&args.interface, options, Arc::clone(&stop))
             .map_err(|error| error.to_string())?;
         let rotation = rotation(args)?;
+        let listener = args.metrics.map(|address| listen(address, arguments.quiet)).transpose()?;
+        let pid_file = args.service.pid_file.as_deref().map(PidFile::write).transpose()?;
+        // Threads that are started before it keep what they have.
+        privileges::give_up(args)?;
         let outputs = Outputs::open(arguments, None, |path, format| open(path, format, rotation))?;
         let metrics = Arc::new(Metrics::new(live.status()));
-        if let Some(address) = args.metrics {
-            let address = server::start(address, Arc::clone(&metrics))
-                .map_err(|error| format!("--metrics {address}: {error}"))?;
-            if !arguments.quiet {
-                complain(&format!("metrics at http://{address}/metrics"));
-            }
+        if let Some(listener) = listener {
+            let metrics = Arc::clone(&metrics);
+            server::start(listener, metrics).map_err(|error| format!("--metrics: {error}"))?;
         }
+        let key_logs = KeyLogs::follow(&arguments.keylog, Arc::clone(&metrics))?;
         let watch = Watch::new(live.status(), arguments.quiet);
-        let again = arguments.clone();
-        let (interfaces, reloaded) = (args.interface.clone(), Arc::clone(&metrics));
-        let reload = Reload::new(asked, move || {
-            let engine = detection::engine(&again, interfaces.clone(), false, limits.clone());
-            reloaded.reloaded(engine.is_ok());
-            engine
-        });
-        let source = Interfaces { live, reload, counted: None };
+        let reload = reload(args, asked, store, limits, Arc::clone(&metrics));
+        let source = Interfaces { live, reload, key_logs, counted: None };
         let watched = Watched { outputs, watch, metrics, view: LiveView::default() };
-        Ok(Self { args, engine, source, watched, stop })
+        Ok(Self { args, engine, workers, source, watched, stop, _pid_file: pid_file })
     }
 
     fn run(self) -> Exit {
-        let Self { args, engine, mut source, mut watched, stop } = self;
+        let Self { args, engine, workers, mut source, mut watched, stop, _pid_file } = self;
         let arguments = &args.detection;
         // Last of all, so that whatever fails before is said on a terminal as it was.
         match LiveView::open(args, source.live.status(), stop) {
@@ -105,10 +125,10 @@ impl<'a> Sense<'a> {
         }
         if !arguments.quiet {
             let interfaces = source.live.status().interfaces();
-            interfaces.iter().filter_map(offloads).for_each(|note| complain(&note));
-            complain(&format!("watching {}", args.interface.join(", ")));
+            interfaces.iter().filter_map(offloads).for_each(|note| note.say());
+            let message = format!("watching {}", args.interface.join(", "));
+            log::info("watching", message).with("interfaces", args.interface.clone()).say();
         }
-        let workers = detection::workers(arguments);
         let mut statistics = engine.replay(workers, &mut source, &mut watched);
         let status = source.live.status();
         statistics.capture = status.counters();
@@ -117,7 +137,7 @@ impl<'a> Sense<'a> {
         let trouble = outputs.finish();
         // After the files: a terminal that takes nothing can hold up what is said.
         view.close();
-        trouble.iter().for_each(|message| complain(message));
+        trouble.iter().for_each(|message| log::error("output", message).say());
         let mut incomplete = !trouble.is_empty() || statistics.capture.frames_lost + lost > 0;
         let text = stats(&statistics, &status.interfaces(), outputs.findings, lost);
         if let Err(message) = detection::write_stats(arguments, &text) {
@@ -130,7 +150,7 @@ impl<'a> Sense<'a> {
             print(|out| terminal::render(&inventory.report(), Some(&coverage), &options, out));
         }
         if !arguments.quiet {
-            status.interfaces().iter().for_each(|status| complain(&summary(status)));
+            status.interfaces().iter().for_each(|status| summary(status).say());
         }
         match arguments.fail_on.map(Confidence::from) {
             Some(level) if outputs.highest >= Some(level) => Exit::Found,
@@ -140,8 +160,27 @@ impl<'a> Sense<'a> {
     }
 }
 
+/// Reads anew what the arguments name, when asked to.
+fn reload(
+    args: &SenseArgs,
+    asked: Arc<AtomicBool>,
+    store: KeyStore,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+) -> Reload {
+    let (arguments, interfaces) = (args.detection.clone(), args.interface.clone());
+    Reload::new(asked, move || {
+        let keys = detection::growing_keys(store.clone(), &arguments.keylog);
+        let engine = keys.and_then(|keys| {
+            detection::engine(&arguments, keys, interfaces.clone(), false, limits.clone())
+        });
+        metrics.reloaded(engine.is_ok());
+        engine
+    })
+}
+
 /// When files are to be followed by others.
-fn rotation(args: &SenseArgs) -> Result<Option<Rotation>, String> {
+pub(super) fn rotation(args: &SenseArgs) -> Result<Option<Rotation>, String> {
     if args.rotate.is_empty() {
         return Ok(None);
     }
@@ -175,21 +214,50 @@ fn open(
 }
 
 /// A note on offloads of an interface, if any are on.
-fn offloads(status: &InterfaceStatus) -> Option<String> {
+fn offloads(status: &InterfaceStatus) -> Option<Entry> {
     let InterfaceStatus { name, offloads, .. } = status;
     let off = offloads.iter().map(|it| format!("{it} off")).collect::<Vec<_>>().join(" ");
-    (!offloads.is_empty()).then(|| {
-        format!(
-            "{name}: the interface joins frames before they are captured; counts of frames are \
-             not those of the wire ('ethtool -K {name} {off}' turns that off)"
-        )
-    })
+    let message = format!(
+        "{name}: the interface joins frames before they are captured; counts of frames are \
+         not those of the wire ('ethtool -K {name} {off}' turns that off)"
+    );
+    (!offloads.is_empty())
+        .then(|| log::warning("offloads", message).with("interface", name.as_str()))
 }
 
 /// What came over an interface, in a line.
-fn summary(status: &InterfaceStatus) -> String {
+fn summary(status: &InterfaceStatus) -> Entry {
     let InterfaceStatus { name, counters, .. } = status;
-    format!("{name}: {} frames read, {} lost", counters.frames, counters.lost)
+    let message = format!("{name}: {} frames read, {} lost", counters.frames, counters.lost);
+    log::info("ended", message)
+        .with("interface", name.as_str())
+        .with("frames", counters.frames)
+        .with("lost", counters.lost)
+}
+
+/// Where secrets of TLS are kept, and what waits for them: as much as the memory is
+/// for.
+fn key_store(args: &SenseArgs) -> KeyStore {
+    if args.detection.keylog.is_empty() {
+        return KeyStore::new();
+    }
+    let count = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+    KeyStore::new()
+        .growing(true)
+        .bounded(count(args.memcap / KEY_SHARES.0 / HANDSHAKE).max(1024))
+        .holding(HoldBudget::new(count(args.memcap / KEY_SHARES.1)))
+}
+
+/// Listens for those who ask for metrics.
+fn listen(address: SocketAddr, quiet: bool) -> Result<TcpListener, String> {
+    let listener = TcpListener::bind(address);
+    let bound = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (address, listener) = bound.map_err(|error| format!("--metrics {address}: {error}"))?;
+    if !quiet {
+        let message = format!("metrics at http://{address}/metrics");
+        log::info("metrics", message).with("address", address.to_string()).say();
+    }
+    Ok(listener)
 }
 
 /// All counters as JSON, those of each interface, and how many findings there were
@@ -223,6 +291,7 @@ fn stats(
 struct Interfaces {
     live: LiveCapture,
     reload: Reload,
+    key_logs: KeyLogs,
     /// When all counters were last asked for.
     counted: Option<Instant>,
 }
@@ -237,7 +306,16 @@ impl BlockSource for Interfaces {
     }
 
     fn update(&mut self) -> Option<Engine> {
-        self.reload.poll()
+        let loaded = self.reload.poll();
+        if loaded.is_some() {
+            // What came since they were read is not in there.
+            self.key_logs.read_again();
+        }
+        loaded
+    }
+
+    fn keys(&mut self) -> Option<KeyLogPart> {
+        self.key_logs.take()
     }
 
     fn wants_statistics(&mut self) -> bool {
@@ -278,9 +356,9 @@ impl FindingSink for Watched {
         self.outputs.tick(now);
         self.metrics.through(through, self.outputs.lost());
         for message in self.outputs.take_trouble() {
-            complain(&message);
+            log::error("output", message).say();
         }
-        self.watch.look(now).iter().for_each(|warning| complain(warning));
+        self.watch.look(now).iter().for_each(Entry::say);
     }
 }
 
@@ -307,7 +385,7 @@ impl Watch {
         Self { seen: seen.collect(), status, quiet, looked: Instant::now() }
     }
 
-    fn look(&mut self, now: Instant) -> Vec<String> {
+    fn look(&mut self, now: Instant) -> Vec<Entry> {
         if self.quiet || now.saturating_duration_since(self.looked) < LOOK {
             return Vec::new();
         }
@@ -319,27 +397,36 @@ impl Watch {
 }
 
 impl Seen {
-    fn compare(&mut self, status: &InterfaceStatus, now: Instant) -> Vec<String> {
+    fn compare(&mut self, status: &InterfaceStatus, now: Instant) -> Vec<Entry> {
         let mut warnings = Vec::new();
         let InterfaceStatus { name, state, counters, .. } = status;
         if self.state != *state {
             self.state = *state;
-            warnings.push(match state {
-                InterfaceState::Up => format!("{name}: back"),
-                InterfaceState::Down => format!("{name}: down; waiting for it to come up"),
-                InterfaceState::Gone => format!("{name}: gone; looking for it every second"),
-            });
+            let entry = match state {
+                InterfaceState::Up => log::info("interface_up", format!("{name}: back")),
+                InterfaceState::Down => log::warning(
+                    "interface_down",
+                    format!("{name}: down; waiting for it to come up"),
+                ),
+                InterfaceState::Gone => log::warning(
+                    "interface_gone",
+                    format!("{name}: gone; looking for it every second"),
+                ),
+            };
+            warnings.push(entry.with("interface", name.as_str()));
         }
         let more = counters.lost.saturating_sub(self.lost);
         let due = self.warned.is_none_or(|at| now.saturating_duration_since(at) >= WARN);
         if more > 0 && due {
             self.lost = counters.lost;
             self.warned = Some(now);
-            warnings.push(format!(
+            let message = format!(
                 "{name}: {more} frames lost, {} of {} in all: the ring was full; see --ring, \
                  --workers and --filter",
                 counters.lost, counters.received
-            ));
+            );
+            let entry = log::warning("frames_lost", message).with("interface", name.as_str());
+            warnings.push(entry.with("lost", more).with("lost_in_all", counters.lost));
         }
         warnings
     }
@@ -355,13 +442,17 @@ mod tests {
         InterfaceStatus { name: "span0".into(), state, counters, ..Default::default() }
     }
 
+    fn told(entries: &[Entry]) -> String {
+        entries.iter().map(Entry::message).collect()
+    }
+
     #[test]
     fn losses_are_warned_of_now_and_then_and_none_is_left_out() {
         let mut seen = Seen { state: InterfaceState::Up, lost: 0, warned: None };
         let start = Instant::now();
         let mut compare = |seconds, lost| {
             let now = start + Duration::from_secs(seconds);
-            seen.compare(&status(InterfaceState::Up, lost), now).concat()
+            told(&seen.compare(&status(InterfaceState::Up, lost), now))
         };
         assert_eq!(compare(0, 0), "");
         assert!(compare(1, 5).starts_with("span0: 5 frames lost, 5 of 100 in all"));
@@ -375,7 +466,7 @@ mod tests {
     fn interfaces_that_come_and_go_are_told_of_once() {
         let mut seen = Seen { state: InterfaceState::Up, lost: 0, warned: None };
         let now = Instant::now();
-        let mut compare = |state| seen.compare(&status(state, 0), now).concat();
+        let mut compare = |state| told(&seen.compare(&status(state, 0), now));
         assert!(compare(InterfaceState::Gone).contains("gone"));
         assert_eq!(compare(InterfaceState::Gone), "");
         assert!(compare(InterfaceState::Up).contains("back"));

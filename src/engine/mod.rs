@@ -49,7 +49,7 @@ use crate::findings::FindingSink;
 use crate::flow::{FlowHasher, FlowLimits};
 use crate::policy::Policy;
 use crate::signature::{Diagnostic, Matcher, Report, SignatureIndexSet, SignatureSet};
-use crate::stream::tls::{KeyLogReader, KeyStore};
+use crate::stream::tls::{KeyLogPart, KeyLogReader, KeyStore};
 use crate::time::Timestamp;
 
 /// Bounds of the engine's memory and work.
@@ -97,6 +97,11 @@ pub trait BlockSource: Send {
         None
     }
 
+    /// Secrets of TLS that came since the block before, to be used from this one on.
+    fn keys(&mut self) -> Option<KeyLogPart> {
+        None
+    }
+
     /// Whether the sink is to be told of all counters after this block.
     fn wants_statistics(&mut self) -> bool {
         false
@@ -141,7 +146,7 @@ impl Engine {
     /// A worker that runs frames to findings on the calling thread.
     pub fn worker(&self) -> Worker {
         Worker {
-            keys: Arc::clone(&self.keys),
+            keys: Keys::new(Arc::clone(&self.keys)),
             hasher: self.hasher.clone(),
             decoder: self.decoder(),
             clock: Clock::default(),
@@ -297,7 +302,7 @@ impl EngineBuilder {
 /// Runs frames to findings on one thread.
 #[derive(Debug)]
 pub struct Worker {
-    keys: Arc<KeyStore>,
+    keys: Keys,
     hasher: FlowHasher,
     decoder: Decoder,
     clock: Clock,
@@ -305,24 +310,60 @@ pub struct Worker {
     collector: Collector,
 }
 
-/// `keys` and those that a capture carries; `None` if they are not for TLS.
-fn with_secrets(keys: &KeyStore, secrets: &Secrets) -> Option<Arc<KeyStore>> {
-    (secrets.kind == SecretsKind::TLS_KEY_LOG)
-        .then(|| Arc::new(keys.extended(KeyLogReader::whole(&secrets.bytes))))
+/// The keys that a run knows, whatever brought them.
+#[derive(Clone, Debug)]
+struct Keys {
+    store: Arc<KeyStore>,
+    /// Handshakes whose secrets made room in stores before.
+    dropped: u64,
+}
+
+impl Keys {
+    const fn new(store: Arc<KeyStore>) -> Self {
+        Self { store, dropped: 0 }
+    }
+
+    /// Other keys take the place of all.
+    fn replace(&mut self, store: &Arc<KeyStore>) {
+        self.dropped = self.dropped();
+        self.store = Arc::clone(store);
+    }
+
+    fn extend(&mut self, part: KeyLogPart) {
+        self.store = Arc::new(self.store.extended(part));
+    }
+
+    /// Takes in what a capture carries; whether it is for TLS.
+    fn take_in(&mut self, secrets: &Secrets) -> bool {
+        let is_key_log = secrets.kind == SecretsKind::TLS_KEY_LOG;
+        if is_key_log {
+            self.extend(KeyLogReader::whole(&secrets.bytes));
+        }
+        is_key_log
+    }
+
+    fn dropped(&self) -> u64 {
+        self.dropped + self.store.dropped()
+    }
 }
 
 impl Worker {
     /// Takes in secrets that a capture carries, for the frames that follow.
     pub fn on_secrets(&mut self, secrets: &Secrets) {
-        if let Some(keys) = with_secrets(&self.keys, secrets) {
-            self.shard.set_keys(Arc::clone(&keys));
-            self.keys = keys;
+        if self.keys.take_in(secrets) {
+            self.shard.set_keys(Arc::clone(&self.keys.store));
         }
+    }
+
+    /// Takes in what a key log brought, for the frames that follow.
+    pub fn on_keys(&mut self, part: KeyLogPart) {
+        self.keys.extend(part);
+        self.shard.set_keys(Arc::clone(&self.keys.store));
     }
 
     /// Uses signatures, keys and policy of another engine from here on.
     pub fn renew(&mut self, engine: &Engine) {
-        self.keys = Arc::clone(&engine.keys);
+        self.keys.replace(&engine.keys);
         self.shard.set_keys(Arc::clone(&engine.keys));
         self.shard.set_matcher(Arc::clone(&engine.matcher));
         self.collector.renew(engine.policy.clone(), Arc::clone(&engine.signatures));
@@ -355,6 +396,9 @@ impl Worker {
             if let Some(engine) = source.update() {
                 self.renew(&engine);
             }
+            if let Some(part) = source.keys() {
+                self.on_keys(part);
+            }
             for secrets in block.secrets() {
                 self.on_secrets(secrets);
             }
@@ -384,7 +428,10 @@ impl Worker {
         let mut statistics = Statistics {
             decode: *self.decoder.counters(),
             collector: self.collector.counters(),
-            engine: EngineCounters { frames: self.clock.packets() },
+            engine: EngineCounters {
+                frames: self.clock.packets(),
+                secrets_dropped: self.keys.dropped(),
+            },
             ..Statistics::default()
         };
         self.shard.add_to(&mut statistics);

@@ -20,7 +20,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::clock::{Clock, Moment, Tick};
 use super::shard::Shard;
-use super::{BlockSource, Engine, Statistics, with_secrets};
+use super::{BlockSource, Engine, EngineCounters, Keys, Statistics};
 use crate::capture::{Block, Fill};
 use crate::decode::{Decoder, Outcome, Packet, Transport, TunnelPath};
 use crate::detect::{Collector, Event, Order};
@@ -132,7 +132,7 @@ pub(super) fn run(
                 }
             }
             decoder.finish();
-            (decoder, dispatch.clock.packets())
+            (decoder, dispatch.counters())
         });
         while let Ok(Announced { ticks, through, update, mut counters }) = announced.recv() {
             if let Some(Engine { policy, signatures, .. }) = update {
@@ -165,9 +165,9 @@ pub(super) fn run(
         }
         merge(events, &[], &mut collector, sink);
         collector.finish(sink);
-        if let Ok((decoder, packets)) = dispatcher.join() {
+        if let Ok((decoder, counters)) = dispatcher.join() {
             statistics.decode = *decoder.counters();
-            statistics.engine.frames = packets;
+            statistics.engine = counters;
         }
         for thread in threads {
             if let Ok(shard) = thread.join() {
@@ -234,14 +234,18 @@ struct Dispatch {
     announce: Sender<Announced>,
     clock: Clock,
     hasher: FlowHasher,
-    keys: Arc<KeyStore>,
+    keys: Keys,
 }
 
 impl Dispatch {
     fn new(engine: &Engine, inboxes: Vec<Sender<Batch>>, announce: Sender<Announced>) -> Self {
         let hasher = engine.hasher.clone();
-        let keys = Arc::clone(&engine.keys);
+        let keys = Keys::new(Arc::clone(&engine.keys));
         Self { inboxes, announce, clock: Clock::default(), hasher, keys }
+    }
+
+    fn counters(&self) -> EngineCounters {
+        EngineCounters { frames: self.clock.packets(), secrets_dropped: self.keys.dropped() }
     }
 
     fn block(
@@ -258,17 +262,17 @@ impl Dispatch {
         let mut ticks = Vec::new();
         let update = source.update();
         if let Some(engine) = &update {
-            self.keys = Arc::clone(&engine.keys);
+            self.keys.replace(&engine.keys);
             for items in &mut items {
                 items.push(Item::Keys(Arc::clone(&engine.keys)));
                 items.push(Item::Signatures(Arc::clone(&engine.matcher)));
             }
         }
-        for secrets in block.secrets() {
-            if let Some(keys) = with_secrets(&self.keys, secrets) {
-                items.iter_mut().for_each(|items| items.push(Item::Keys(Arc::clone(&keys))));
-                self.keys = keys;
-            }
+        let came = source.keys().map(|part| self.keys.extend(part));
+        let carried = block.secrets().iter().filter(|secrets| self.keys.take_in(secrets)).count();
+        if came.is_some() || carried > 0 {
+            let keys = &self.keys.store;
+            items.iter_mut().for_each(|items| items.push(Item::Keys(Arc::clone(keys))));
         }
         for (index, frame) in block.frames().enumerate() {
             if !source.accepts(&frame) {
@@ -311,7 +315,7 @@ impl Dispatch {
         let counters = counted.then(|| {
             let mut counters = Box::new(Statistics::default());
             counters.decode = *decoder.counters();
-            counters.engine.frames = self.clock.packets();
+            counters.engine = self.counters();
             counters
         });
         let block = Arc::new(block);

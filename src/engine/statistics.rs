@@ -13,6 +13,8 @@ counters! {
     pub struct EngineCounters {
         /// Frames taken in.
         frames,
+        /// Handshakes whose secrets made room for those of newer ones.
+        secrets_dropped,
     }
 }
 

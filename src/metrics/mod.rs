@@ -15,6 +15,7 @@ use self::histogram::Histogram;
 use crate::capture::live::{InterfaceState, LiveStatus};
 use crate::engine::Statistics;
 use crate::findings::{Confidence, Kind, Row};
+use crate::stream::tls::KeyLogCounters;
 use crate::time::Timestamp;
 
 /// Nothing got through for so long, and the sensor is not well: even an interface
@@ -38,6 +39,8 @@ struct Gathered {
     through: Instant,
     reloads: u64,
     reloads_failed: u64,
+    key_log_secrets: u64,
+    key_log_bad_lines: u64,
 }
 
 impl Metrics {
@@ -51,6 +54,8 @@ impl Metrics {
             through: Instant::now(),
             reloads: 0,
             reloads_failed: 0,
+            key_log_secrets: 0,
+            key_log_bad_lines: 0,
         };
         Self { status, started: SystemTime::now(), gathered: Mutex::new(gathered) }
     }
@@ -89,6 +94,13 @@ impl Metrics {
         let mut gathered = self.lock();
         let counter = if done { &mut gathered.reloads } else { &mut gathered.reloads_failed };
         *counter += 1;
+    }
+
+    /// Key logs grew by so much.
+    pub fn keys(&self, counters: &KeyLogCounters) {
+        let mut gathered = self.lock();
+        gathered.key_log_secrets += counters.secrets;
+        gathered.key_log_bad_lines += counters.bad_lines;
     }
 
     /// What is wrong with the sensor; nothing if it is well.
@@ -133,6 +145,12 @@ impl Metrics {
                 "reloads_failed_total",
                 "Signatures or policy that were not taken over.",
                 gathered.reloads_failed,
+            ),
+            ("key_log_secrets_total", "Secrets read from key logs.", gathered.key_log_secrets),
+            (
+                "key_log_bad_lines_total",
+                "Lines of key logs that are malformed.",
+                gathered.key_log_bad_lines,
             ),
         ];
         for (name, help, value) in single {

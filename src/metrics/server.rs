@@ -5,7 +5,7 @@
 //! notice.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,14 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Most bytes of a request.
 const MAX_REQUEST: usize = 8 << 10;
 
-/// Listens on `address` and answers from a thread of its own, as long as the
-/// process lives; gives the address, of which the port may have been left open.
+/// Answers who connects to `listener`, from a thread of its own, as long as the
+/// process lives.
 ///
 /// # Errors
-/// If the address cannot be listened on.
-pub fn start(address: SocketAddr, metrics: Arc<Metrics>) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind(address)?;
-    let address = listener.local_addr()?;
+/// If there can be no thread.
+pub fn start(listener: TcpListener, metrics: Arc<Metrics>) -> io::Result<()> {
     thread::Builder::new().name("metrics".to_owned()).spawn(move || {
         for stream in listener.incoming() {
             match stream {
@@ -36,7 +34,7 @@ pub fn start(address: SocketAddr, metrics: Arc<Metrics>) -> io::Result<SocketAdd
             }
         }
     })?;
-    Ok(address)
+    Ok(())
 }
 
 fn serve(mut stream: TcpStream, metrics: &Metrics) -> io::Result<()> {
@@ -106,7 +104,7 @@ fn answer(request: &[u8], metrics: &Metrics) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, SocketAddr};
 
     use super::*;
     use crate::capture::live::LiveStatus;
@@ -122,7 +120,9 @@ mod tests {
     #[test]
     fn answers_what_there_is() {
         let metrics = Arc::new(Metrics::new(LiveStatus::default()));
-        let address = start((Ipv4Addr::LOCALHOST, 0).into(), metrics).unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        start(listener, metrics).unwrap();
         let metrics = ask(address, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
         assert!(metrics.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4"));
         assert!(metrics.contains("\nmcpwatch_build_info{"), "{metrics}");

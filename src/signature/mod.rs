@@ -57,7 +57,7 @@ mod values;
 pub(crate) use self::regex::parse as expression;
 pub use automaton::Budget;
 pub use date::Date;
-pub(crate) use diagnostic::Source;
+pub(crate) use diagnostic::{Collector, Source, suggestion};
 pub use diagnostic::{Diagnostic, Location, Report, Severity};
 pub use examples::ExampleFailure;
 pub use field::{Field, FieldClass, OAUTH_NAMES};

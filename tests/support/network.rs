@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
@@ -116,13 +117,22 @@ impl Network {
 
     /// Sends all frames of a capture; how many there are.
     pub(crate) fn send(&self, capture: &Path) -> u64 {
+        self.send_some(capture, 0..usize::MAX)
+    }
+
+    /// Sends some frames of a capture; how many there are.
+    pub(crate) fn send_some(&self, capture: &Path, wanted: Range<usize>) -> u64 {
+        let mut number = 0;
         let mut wire = Wire::open();
         let mut reader = Reader::open(capture, SourceId(0)).unwrap();
         let mut block = Block::new();
         while reader.fill(&mut block).unwrap() == Fill::Block {
             for frame in block.frames() {
                 assert_eq!(frame.link, LinkType::ETHERNET, "{}", capture.display());
-                wire.send(frame.data);
+                if wanted.contains(&number) {
+                    wire.send(frame.data);
+                }
+                number += 1;
             }
         }
         wire.sent
@@ -184,6 +194,11 @@ impl Sensor {
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Self { child, stdout, stderr, said: String::new() }
+    }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it said on standard error so far.

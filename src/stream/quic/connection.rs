@@ -17,7 +17,7 @@ use crate::stream::tls::hello::EncryptedExtensions;
 use crate::stream::tls::keylog::ClientRandom;
 use crate::stream::tls::suite::Suite13;
 use crate::stream::tls::{
-    Carrier, ClientHello, KeyStore, ServerHello, TlsInfo, TlsNews, TlsVersion,
+    Carrier, ClientHello, HoldShare, KeyStore, ServerHello, TlsInfo, TlsNews, TlsVersion,
 };
 
 /// What a held packet costs beside its bytes.
@@ -87,6 +87,8 @@ struct HeldPacket {
     bytes: Box<[u8]>,
     /// Of a packet with a short header.
     number_at: Option<usize>,
+    /// Its part of what all connections may hold.
+    _share: Option<HoldShare>,
 }
 
 /// Which message became whole.
@@ -522,9 +524,15 @@ impl Connection {
             cx.counters.held_dropped += 1;
             return;
         }
+        let budget = cx.keys.hold_budget();
+        let share = budget.and_then(|budget| budget.share(cost));
+        if budget.is_some() && share.is_none() {
+            cx.counters.held_dropped += 1;
+            return;
+        }
         cx.counters.held_packets += 1;
         self.held_bytes += cost;
-        self.held.push(HeldPacket { direction, bytes: bytes.into(), number_at });
+        self.held.push(HeldPacket { direction, bytes: bytes.into(), number_at, _share: share });
     }
 
     /// Reads the server's Handshake packets up to its encrypted extensions.

@@ -274,6 +274,7 @@ impl Tls {
     {
         let behind = Behind { same: self.held.has(direction), any: !self.held.is_empty() };
         if self.must_wait(direction, item, behind, keys) {
+            self.held.share_budget(keys.hold_budget());
             if self.held.push(direction, item, self.limits.held_bytes) {
                 self.counters.records_held += 1;
                 return;

@@ -32,6 +32,24 @@ impl HoldBudget {
     fn give_back(&self, bytes: usize) {
         self.left.fetch_add(bytes, Ordering::Relaxed);
     }
+
+    /// A part of what is left, if there is so much.
+    pub(crate) fn share(&self, bytes: usize) -> Option<HoldShare> {
+        self.take(bytes).then(|| HoldShare { budget: self.clone(), bytes })
+    }
+}
+
+/// Bytes of a budget, which are given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct HoldShare {
+    budget: HoldBudget,
+    bytes: usize,
+}
+
+impl Drop for HoldShare {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes);
+    }
 }
 
 impl fmt::Debug for HoldBudget {
@@ -101,8 +119,19 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// Nothing may be held yet.
     pub(super) fn set_budget(&mut self, budget: HoldBudget) {
         self.budget = Some(budget);
+    }
+
+    /// Takes up the budget that comes with the keys, if nothing counts against
+    /// another.
+    pub(super) fn share_budget(&mut self, budget: Option<&HoldBudget>) {
+        if self.bytes == 0
+            && let Some(budget) = budget
+        {
+            self.budget = Some(budget.clone());
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {

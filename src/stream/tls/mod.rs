@@ -76,11 +76,13 @@ pub(crate) mod wire;
 
 pub use self::connection::Tls;
 pub use self::held::HoldBudget;
+pub(crate) use self::held::HoldShare;
 pub use self::hello::{ClientHello, HelloError, ServerHello, TlsVersion};
 pub use self::info::{TlsInfo, TlsNews};
 pub use self::ja::Carrier;
 pub use self::keylog::{
-    KeyLogCounters, KeyLogError, KeyLogErrorKind, KeyLogPart, KeyLogReader, KeyStore,
+    KeyLogCounters, KeyLogError, KeyLogErrorKind, KeyLogFollower, KeyLogPart, KeyLogReader,
+    KeyStore,
 };
 pub use self::probe::{Probe, probe};
 use super::Direction;

@@ -4,6 +4,7 @@
 //! files or from pcapng Decryption Secrets Blocks. Out: a [`KeyStore`], which is
 //! immutable, so that threads share it behind an `Arc`; to add what a growing
 //! file brought, [`KeyStore::extended`] makes another, sharing what both hold.
+//! [`KeyLogFollower`] says what a file brought.
 //!
 //! ```
 //! use mcpwatch::stream::tls::{KeyLogReader, KeyStore};
@@ -18,12 +19,13 @@
 //!
 //! let mut reader = KeyLogReader::new();
 //! let store = store.extended(reader.read(b"CLIENT_TRAFFIC_SECR"));
-//! assert_eq!((store.len(), store.generation()), (1, 1));
+//! assert_eq!(store.len(), 1);
 //! ```
 //!
 //! Secrets are wiped from memory when dropped, and neither `Debug` nor errors
 //! show them.
 
+mod follow;
 mod line;
 mod reader;
 mod secret;
@@ -31,10 +33,13 @@ mod secret;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use self::follow::KeyLogFollower;
 pub use self::line::KeyLogErrorKind;
 pub use self::reader::{KeyLogCounters, KeyLogError, KeyLogPart, KeyLogReader};
 pub(crate) use self::secret::{Label, Secret, Secrets};
+use super::held::HoldBudget;
 
 /// A client random: what the secrets of a handshake are filed under.
 pub(crate) type ClientRandom = [u8; 32];
@@ -49,7 +54,14 @@ pub struct KeyStore {
     layers: Vec<Arc<Layer>>,
     generation: u64,
     may_grow: bool,
+    hold: Option<HoldBudget>,
+    /// Most handshakes, if there is a bound.
+    most: Option<usize>,
+    dropped: u64,
 }
+
+/// The generation that was last given to a store.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 impl KeyStore {
     /// A store without keys.
@@ -69,7 +81,8 @@ impl KeyStore {
     }
 
     /// A store that holds also what `part` brought. Where both hold a secret of
-    /// the same name, the newer counts.
+    /// the same name, the newer counts. Where there is a bound, the oldest make
+    /// room.
     #[must_use]
     pub fn extended(&self, part: KeyLogPart) -> Self {
         let mut store = self.clone();
@@ -77,7 +90,12 @@ impl KeyStore {
         if top.is_empty() {
             return store;
         }
-        while let Some(layer) = store.layers.pop_if(|layer| layer.len() < 2 * top.len()) {
+        // What is to make room some day must not be one with what is new.
+        let largest = store.most.map_or(usize::MAX, |most| most / 4);
+        let joins = |layer: &Layer, top: &Layer| {
+            layer.len() < 2 * top.len() && layer.len() + top.len() <= largest
+        };
+        while let Some(layer) = store.layers.pop_if(|layer| joins(layer, &top)) {
             for (random, older) in layer.iter() {
                 top.entry(*random)
                     .and_modify(|newer| Arc::make_mut(newer).fill_from(older))
@@ -85,8 +103,31 @@ impl KeyStore {
             }
         }
         store.layers.push(Arc::new(top));
-        store.generation += 1;
+        store.make_room();
+        store.generation = GENERATION.fetch_add(1, Ordering::Relaxed) + 1;
         store
+    }
+
+    /// The store with a bound on the handshakes that it has secrets of: where keys
+    /// come all the time, the oldest are dropped, some at once.
+    #[must_use]
+    pub fn bounded(mut self, most: usize) -> Self {
+        self.most = Some(most);
+        self.make_room();
+        self
+    }
+
+    /// The newest layer stays, be it as large as it may.
+    fn make_room(&mut self) {
+        let Some(most) = self.most else { return };
+        while self.layers.len() > 1 && self.len() > most {
+            self.dropped += self.layers.remove(0).len() as u64;
+        }
+    }
+
+    /// Handshakes whose secrets made room for newer ones.
+    pub const fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// Says whether more keys may still come: then flows whose keys are not
@@ -97,12 +138,24 @@ impl KeyStore {
         self
     }
 
+    /// The store with a bound on what all connections together hold while keys may
+    /// come.
+    #[must_use]
+    pub fn holding(mut self, budget: HoldBudget) -> Self {
+        self.hold = Some(budget);
+        self
+    }
+
+    pub(crate) const fn hold_budget(&self) -> Option<&HoldBudget> {
+        self.hold.as_ref()
+    }
+
     /// Whether more keys may still come.
     pub const fn may_grow(&self) -> bool {
         self.may_grow
     }
 
-    /// Counts up whenever keys were added.
+    /// Another one whenever keys were added, to whatever store.
     pub const fn generation(&self) -> u64 {
         self.generation
     }
@@ -181,19 +234,37 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_make_room() {
+        let mut reader = KeyLogReader::new();
+        let mut store = KeyStore::new().bounded(40);
+        let (mut most, mut generations) = (0, std::collections::HashSet::new());
+        for random in 0..200 {
+            store = store.extended(reader.read(line("CLIENT_RANDOM", random, 1, 48).as_bytes()));
+            most = most.max(store.len());
+            assert!(generations.insert(store.generation()));
+            // However the older ones are dropped, the last ones are there.
+            let known = |random| bytes(&store, random, Label::Master).is_some();
+            assert!((random.saturating_sub(25)..=random).all(known), "{random}");
+        }
+        assert_eq!(most, 40);
+        assert_eq!(store.dropped() + store.len() as u64, 200);
+    }
+
+    #[test]
     fn secrets_of_one_handshake_join_and_the_newest_counts() {
         let mut reader = KeyLogReader::new();
         let mut store = KeyStore::new();
+        let mut generations = std::collections::HashSet::from([store.generation()]);
         for text in [
             line("CLIENT_TRAFFIC_SECRET_0", 1, 0x01, 32),
             line("SERVER_TRAFFIC_SECRET_0", 1, 0x02, 32),
             line("CLIENT_TRAFFIC_SECRET_0", 1, 0x03, 32),
         ] {
             store = store.extended(reader.read(text.as_bytes()));
+            assert!(generations.insert(store.generation()));
         }
         assert_eq!(bytes(&store, 1, Label::ClientApplication), Some(vec![0x03; 32]));
         assert_eq!(bytes(&store, 1, Label::ServerApplication), Some(vec![0x02; 32]));
-        assert_eq!(store.generation(), 3);
     }
 
     #[test]

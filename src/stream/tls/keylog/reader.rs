@@ -70,6 +70,28 @@ impl KeyLogPart {
         &self.counters
     }
 
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.secrets.is_empty() && self.errors.is_empty()
+    }
+
+    /// Takes in what a later read brought.
+    pub(super) fn merge(&mut self, later: Self) {
+        for (random, newer) in later.secrets {
+            self.secrets
+                .entry(random)
+                .and_modify(|older| {
+                    let mut joined = Secrets::clone(&newer);
+                    joined.fill_from(older);
+                    *older = Arc::new(joined);
+                })
+                .or_insert(newer);
+        }
+        let room = MAX_ERRORS.saturating_sub(self.errors.len());
+        self.errors.extend(later.errors.into_iter().take(room));
+        self.counters.merge(&later.counters);
+    }
+
     pub(super) fn into_errors(self) -> Vec<KeyLogError> {
         self.errors
     }
