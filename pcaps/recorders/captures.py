@@ -5,6 +5,8 @@ import pathlib
 import subprocess
 import sys
 
+import names
+
 HERE = pathlib.Path(__file__).resolve().parent
 CAPTURES = {}
 
@@ -713,6 +715,50 @@ def h2c_upgrade_ignored(s):
         curl_h2c(s, 8000)
     s.mcp("streamable-http stateless (JSON responses)",
           notes="every request asks for h2c, none gets it; curl 7.88; no Mcp-Session-Id")
+
+
+# ---- names from DNS
+
+
+def name_server(s):
+    s.serve("named", "-g", "-4", "-c", names.write(s.tmp), port=53, udp=True)
+
+
+@capture("p-dns-tls13")
+def dns(s):
+    """BIND answers A, AAAA, aliases, HTTPS and SVCB; then TLS 1.3, once with SNI over IPv6, once to an address without"""
+    home = s.install.certificate()
+    tls_files = ["--cert", home / "cert.pem", "--key", home / "key.pem"]
+    s.py1(*tls_files, "--host", "::", port=8443, log="books", server="[fd20::10]:8443/mcp")
+    s.serve(s.install.python("py130"), HERE / "py" / "server1.py", "--port", "8444", "--name", "toolshop", "--log",
+            s.log("tools", "10.20.0.12:8444/mcp"), *tls_files, port=8444)
+    name_server(s)
+    log = s.out / (s.name + ".keys.log")
+    log.unlink(missing_ok=True)
+    keys = ["--ca", home / "ca.pem", "--keylog", log]
+    with s.lab.resolver(names.ADDRESS), s.record():
+        s.run("dig", "books.corp.test", "HTTPS")
+        s.run("dig", "_mcp.corp.test", "SVCB")
+        s.run("dig", "no-such-name.corp.test")
+        s.cli1(BOOKS, "--scene", "short", *keys)
+        s.cli1("https://tools.corp.test:8444/mcp", "--by-address", "--name", "walker", "--scene", "short", *keys)
+    s.mcp("streamable-http (SSE responses) over TLS", server="[fd20::10]:8443,10.20.0.12:8444", sessions=2,
+          host="books.corp.test,-", keylog=log.name,
+          notes="TLS 1.3; books.corp.test by SNI, behind two aliases; tools.corp.test by DNS alone, asked for over UDP, "
+                "which truncates, and TCP; the certificate of both names both")
+
+
+@capture("p-dns-nokey-nosni-mcp.stripe.com")
+def dns_nosni(s):
+    """A known public MCP host looked up at BIND, then TLS 1.3 without SNI and without keys (a local server)"""
+    home = s.install.certificate()
+    py1_tls(port=443)(s, home)
+    name_server(s)
+    with s.lab.resolver(names.ADDRESS), s.record():
+        s.cli1("https://mcp.stripe.com/mcp", "--ca", home / "ca.pem", "--by-address", "--scene", "short")
+    s.label("mcp_encrypted_sni_only", "streamable-http (SSE responses) over TLS", server="10.20.0.10:443",
+            host="mcp.stripe.com", keylog="none",
+            notes="no keys, no SNI; the server is a local one, its name comes from a local name server")
 
 
 # ---- unusual but accepted

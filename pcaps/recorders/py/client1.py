@@ -5,6 +5,8 @@ import asyncio
 import contextlib
 import importlib.metadata
 import inspect
+import socket
+from urllib.parse import urlsplit, urlunsplit
 
 import mcp.types as t
 from mcp import ClientSession
@@ -35,6 +37,14 @@ def session(read, write, args, full):
     return ClientSession(read, write, **options)
 
 
+def by_address(url):
+    """The URL with the first address of its host, as the system's resolver has it."""
+    parts = urlsplit(url)
+    address = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)[0][4][0]
+    host = "[%s]" % address if ":" in address else address
+    return urlunsplit(parts._replace(netloc="%s:%d" % (host, parts.port or 443)))
+
+
 def http_client(args):
     import httpx
 
@@ -47,6 +57,7 @@ def http_client(args):
         context = ssl.create_default_context(cafile=args.ca)
         if args.tls_max == "1.2":
             context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.check_hostname = not args.by_address
         if args.keylog:
             context.keylog_filename = args.keylog
         options["verify"] = context
@@ -207,11 +218,14 @@ async def main():
     p.add_argument("--prior-knowledge", action="store_true")
     p.add_argument("--upgrade-h2c", action="store_true", help="HTTP/2 from the first request's Upgrade on")
     p.add_argument("--deflate", action="store_true", help="WebSocket over HTTP/2: offer permessage-deflate")
+    p.add_argument("--by-address", action="store_true", help="look the host up, then know its address only: no SNI")
     p.add_argument("--share", action="store_true", help="one HTTP client, so one HTTP/2 connection, for all sessions")
     p.add_argument("--quic", action="store_true")
     p.add_argument("--quic-version", type=int, choices=[1, 2], default=1)
     p.add_argument("--move-after", type=int, help="requests after which the client goes on at another port")
     args = p.parse_args()
+    if args.by_address:
+        args.url = by_address(args.url)
     args.http = args.websockets = None
     async with asyncio.timeout(60), contextlib.AsyncExitStack() as stack:
         if args.transport == "ws" and args.http2:
