@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Write};
 
-use mcpwatch::findings::Confidence;
+use mcpwatch::findings::{Confidence, Kind, McpTransport, Row};
 
 use crate::support::compare::Summary;
 use crate::support::corpus::{Capture, Counts, Label, Truth, captures};
@@ -44,6 +44,35 @@ fn look_alikes_stay_below_likely() {
 #[test]
 fn without_keys_only_the_server_name_speaks() {
     check(|capture| capture.label == Label::Sealed, sealed);
+}
+
+/// What carried the messages of captures: the transport, the version of HTTP,
+/// and the methods of requests.
+#[test]
+fn what_carries_messages_is_told() {
+    use McpTransport::{StreamableHttp, WebSocket};
+
+    for (name, transport, versions, methods) in [
+        ("p-wss-py130-deflate.pcap", WebSocket, &["1.1"][..], &["GET"][..]),
+        ("p-wss-h2-py130-deflate.pcap", WebSocket, &["2"], &["CONNECT"]),
+        ("p-wss-h2-py130-4sessions.pcap", WebSocket, &["2"], &["CONNECT"]),
+        // Only the first request is of HTTP/1.1.
+        ("p-h2c-upgrade-py130.pcap", StreamableHttp, &["1.1", "2"], &["GET", "POST"]),
+        ("p-h2c-upgrade-curl.pcap", StreamableHttp, &["1.1", "2"], &["POST"]),
+        ("p-h2c-upgrade-ignored-curl.pcap", StreamableHttp, &["1.1"], &["POST"]),
+    ] {
+        let capture = captures().into_iter().find(|capture| capture.name == name).unwrap();
+        let found = scan::capture(&capture);
+        let messages: Vec<&Row> =
+            found.rows.iter().filter(|row| row.kind == Kind::Message).collect();
+        assert!(messages.iter().all(|row| row.mcp.transport == Some(transport)), "{name}");
+        let seen = |column: fn(&Row) -> &Option<String>| -> BTreeSet<&str> {
+            messages.iter().filter_map(|row| column(row).as_deref()).collect()
+        };
+        let expected = |names: &[&'static str]| names.iter().copied().collect::<BTreeSet<_>>();
+        assert_eq!(seen(|row| &row.http.version), expected(versions), "{name}");
+        assert_eq!(seen(|row| &row.http.method), expected(methods), "{name}");
+    }
 }
 
 /// Runs `judge` on the captures that are `chosen`, and fails with all that it
