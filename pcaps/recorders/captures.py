@@ -745,7 +745,7 @@ def dns(s):
     s.mcp("streamable-http (SSE responses) over TLS", server="[fd20::10]:8443,10.20.0.12:8444", sessions=2,
           host="books.corp.test,-", keylog=log.name,
           notes="TLS 1.3; books.corp.test by SNI, behind two aliases; tools.corp.test by DNS alone, asked for over UDP, "
-                "which truncates, and TCP; the certificate of both names both")
+                "which truncates, and TCP; one certificate names both")
 
 
 @capture("p-dns-nokey-nosni-mcp.stripe.com")

@@ -277,7 +277,25 @@ def lines_of(sides, ident):
     return [ex]
 
 
+def without_preface(sides):
+    """The two sides after a header of the PROXY protocol, or after SOCKS5 (no password)."""
+    client, server = sides
+    if client.startswith(b"PROXY "):
+        return client[client.index(b"\r\n") + 2:], server
+    if client.startswith(b"\r\n\r\n\0\r\nQUIT\n"):
+        return client[16 + int.from_bytes(client[14:16], "big"):], server
+    if client.startswith(b"\x05") and server.startswith(b"\x05\0"):
+        return client[2 + client[1]:][socks5_len(client[2 + client[1]:]):], server[2:][socks5_len(server[2:]):]
+    return sides
+
+
+def socks5_len(message):
+    """Of a request or its answer: version, command, reserved, an address by its type, a port."""
+    return 4 + {1: 4, 3: 1 + message[4], 4: 16}[message[3]] + 2
+
+
 def connection(sides, ident):
+    sides = without_preface(sides)
     if sides[0].startswith(b"{"):
         return lines_of(sides, ident)
     if re.match(rb"[A-Z]{3,20} \S+ HTTP/\d", sides[1]):
