@@ -462,6 +462,16 @@ def ws_deflate(s):
     s.mcp("WebSocket (subprotocol mcp, permessage-deflate)", path="/ws")
 
 
+@capture("p-ws-h2c-py130-deflate")
+def ws_h2c(s):
+    """WebSocket over HTTP/2 in the clear, permessage-deflate, hypercorn and h2; Python SDK 1.30"""
+    s.py1("--transport", "ws", "--path", "/ws", "--serve", "hypercorn")
+    with s.record():
+        s.cli1("ws://10.20.0.10:8000/ws", "--transport", "ws", "--http2", "--deflate", "--scene", "full")
+    s.mcp("WebSocket (subprotocol mcp, permessage-deflate) over HTTP/2", path="/ws", http="2 (h2c prior knowledge)",
+          notes="extended CONNECT (RFC 8441)")
+
+
 # ---- TLS, HTTP/2, HTTP/3. Key logs beside.
 
 

@@ -155,11 +155,13 @@ class UpgradeTransport(httpx.AsyncBaseTransport):
 
 @contextlib.asynccontextmanager
 async def websockets(url, ca, keylog, deflate):
-    """An HTTP/2 connection in TLS; gives a function that opens a WebSocket on it, as `websocket_client` does."""
+    """An HTTP/2 connection, in TLS for `wss`; gives a function that opens a WebSocket on it, as `websocket_client` does."""
     url = urlsplit(url)
-    context = ssl.create_default_context(cafile=ca)
-    context.set_alpn_protocols(["h2"])
-    if keylog:
+    context = None
+    if url.scheme == "wss":
+        context = ssl.create_default_context(cafile=ca)
+        context.set_alpn_protocols(["h2"])
+    if context and keylog:
         context.keylog_filename = keylog
     c = H2Connection()
     await c.open(url, context)
@@ -173,7 +175,7 @@ async def websockets(url, ca, keylog, deflate):
 
 
 async def handshake(c, url, extensions):
-    headers = [(b":method", b"CONNECT"), (b":protocol", b"websocket"), (b":scheme", b"https"),
+    headers = [(b":method", b"CONNECT"), (b":protocol", b"websocket"), (b":scheme", b"https" if url.scheme == "wss" else b"http"),
                (b":path", url.path.encode()), (b":authority", url.netloc.encode()),
                (b"sec-websocket-version", b"13"), (b"sec-websocket-protocol", b"mcp")]
     headers += [(b"sec-websocket-extensions", b"%s; %s" % (x.name.encode(), x.offer().encode())) for x in extensions]
