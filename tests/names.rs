@@ -1,9 +1,14 @@
 //! Names from DNS: signals by themselves, and the names of servers that nothing
 //! else names.
 
-use mcpwatch::findings::{Confidence, Row};
+use std::num::NonZeroUsize;
 
+use mcpwatch::capture::LinkType;
+use mcpwatch::findings::{Confidence, Kind, Row};
+
+use crate::support::corpus;
 use crate::support::http::answer;
+use crate::support::packet::{self, Segment};
 use crate::support::scan::{self, ENGINE, Found};
 use crate::support::wire::{Side, Wire};
 
@@ -106,4 +111,58 @@ fn a_name_behind_an_alias_is_a_signal() {
     let rows = scan("mcp.stripe.com");
     assert!(!rows.is_empty());
     assert!(rows.iter().all(|row| row.confidence == Confidence::Likely), "{rows:?}");
+}
+
+/// The conversations of a recorded capture with a name server in it: client,
+/// what TLS and HTTP call the server, and what DNS does.
+fn named(found: &Found) -> Vec<[Option<&str>; 4]> {
+    let conversations = found.rows.iter().filter(|row| row.kind == Kind::Conversation);
+    let mut named: Vec<_> = conversations
+        .filter(|row| row.confidence == Confidence::Confirmed)
+        .map(|row| {
+            let names = [&row.mcp.client_name, &row.tls.sni, &row.http.host, &row.flow.server_name];
+            names.map(Option::as_deref)
+        })
+        .collect();
+    named.sort_unstable();
+    named
+}
+
+#[test]
+fn recorded_dns_names_a_server_that_tls_does_not() {
+    let captures = corpus::captures();
+    let capture = captures.iter().find(|capture| capture.name == "p-dns-tls13.pcap").unwrap();
+    let engine = scan::engine(capture);
+    let books = "books.corp.test";
+    let expected = [
+        [Some("reading-desk"), Some(books), Some("books.corp.test:8443"), Some(books)],
+        [Some("walker"), None, Some("10.20.0.12:8444"), Some("tools.corp.test")],
+    ];
+    for workers in [1, 3] {
+        let workers = NonZeroUsize::new(workers).unwrap();
+        let found = scan::files(&engine, workers, [capture.path()]);
+        assert_eq!(named(&found), expected);
+        // Answers that were cut, and were asked for again over TCP.
+        assert_eq!(found.statistics.stream.connection.dns, 1);
+    }
+    // Without that connection only `_mcp.corp.test` leads there, a service of `corp.test`.
+    let mut frames = packet::read(&capture.path());
+    frames.retain(|frame| !Segment::parse(frame).is_some_and(|segment| speaks_to(&segment, 53)));
+    let found = scan::bytes(&engine, packet::pcap(LinkType::ETHERNET, &frames));
+    assert_eq!(found.statistics.stream.connection.dns, 0);
+    assert_eq!(named(&found)[1][3], Some("corp.test"));
+}
+
+fn speaks_to(segment: &Segment, port: u16) -> bool {
+    let (from, to) = segment.way();
+    [from.port(), to.port()].contains(&port)
+}
+
+#[test]
+fn a_catalogued_name_that_was_looked_up_is_likely() {
+    let found = scan::file(&ENGINE, &corpus::path("p-dns-nokey-nosni-mcp.stripe.com.pcap"));
+    let highest = found.rows.iter().map(|row| row.confidence).max();
+    assert_eq!(highest, Some(Confidence::Likely));
+    let evidence = found.rows.iter().filter_map(|row| row.evidence.as_deref());
+    assert!(evidence.eq(["DNS name mcp.stripe.com"; 2]), "{:?}", found.rows);
 }

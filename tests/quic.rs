@@ -1,4 +1,4 @@
-//! QUIC connections that go on at other addresses.
+//! QUIC connections that go on at other addresses, or begin anew after a Retry.
 
 use std::num::NonZeroUsize;
 
@@ -63,5 +63,32 @@ fn a_connection_that_moves_stays_one_conversation() {
         std::fs::write(file.path(), capture).unwrap();
         let workers = NonZeroUsize::new(3).unwrap();
         assert_eq!(messages(&scan::files(&engine, workers, [file.path()])), messages(&whole));
+    }
+}
+
+#[test]
+fn a_retry_does_not_make_a_second_conversation() {
+    let captures = corpus::captures();
+    let retried: Vec<_> = captures.iter().filter(|c| c.name.ends_with("-retry.pcap")).collect();
+    assert_eq!(retried.len(), 2);
+    for capture in retried {
+        let engine = scan::engine(capture);
+        let found = scan::file(&engine, &capture.path());
+        let quic = &found.statistics.stream.quic;
+        assert_eq!(
+            (quic.retries, quic.stray_retries, quic.restarts),
+            (1, 0, 1),
+            "{}",
+            capture.name
+        );
+        assert_eq!(quic.connections, 1, "{}", capture.name);
+        assert_eq!(conversations(&found), 1, "{}", capture.name);
+        assert_eq!(messages(&found).len(), 19, "{}", capture.name);
+        // What the Retry came for first is forgotten: without it, all is the same.
+        let mut frames = packet::read(&capture.path());
+        frames.drain(..2);
+        let rest = scan::bytes(&engine, packet::pcap(LinkType::ETHERNET, &frames));
+        assert_eq!(rest.statistics.stream.quic.retries, 0);
+        assert_eq!(messages(&rest), messages(&found), "{}", capture.name);
     }
 }

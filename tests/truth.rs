@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Write};
 
-use mcpwatch::findings::Confidence;
+use mcpwatch::capture::LinkType;
+use mcpwatch::findings::{Confidence, Kind, McpTransport, Row};
 
 use crate::support::compare::Summary;
 use crate::support::corpus::{Capture, Counts, Label, Truth, captures};
+use crate::support::packet::{self, Segment};
 use crate::support::scan;
 
 /// Answers that answer no request that was seen before them, by capture.
@@ -44,6 +46,51 @@ fn look_alikes_stay_below_likely() {
 #[test]
 fn without_keys_only_the_server_name_speaks() {
     check(|capture| capture.label == Label::Sealed, sealed);
+}
+
+/// What carried the messages of captures: the transport, the version of HTTP,
+/// and the methods of requests.
+#[test]
+fn what_carries_messages_is_told() {
+    use McpTransport::{StreamableHttp, WebSocket};
+
+    for (name, transport, versions, methods) in [
+        ("p-wss-py130-deflate.pcap", WebSocket, &["1.1"][..], &["GET"][..]),
+        ("p-wss-h2-py130-deflate.pcap", WebSocket, &["2"], &["CONNECT"]),
+        ("p-ws-h2c-py130-deflate.pcap", WebSocket, &["2"], &["CONNECT"]),
+        ("p-wss-h2-py130-4sessions.pcap", WebSocket, &["2"], &["CONNECT"]),
+        // Only the first request is of HTTP/1.1.
+        ("p-h2c-upgrade-py130.pcap", StreamableHttp, &["1.1", "2"], &["GET", "POST"]),
+        ("p-h2c-upgrade-curl.pcap", StreamableHttp, &["1.1", "2"], &["POST"]),
+        ("p-h2c-upgrade-ignored-curl.pcap", StreamableHttp, &["1.1"], &["POST"]),
+    ] {
+        let capture = captures().into_iter().find(|capture| capture.name == name).unwrap();
+        let found = scan::capture(&capture);
+        let messages: Vec<&Row> =
+            found.rows.iter().filter(|row| row.kind == Kind::Message).collect();
+        assert!(messages.iter().all(|row| row.mcp.transport == Some(transport)), "{name}");
+        let seen = |column: for<'a> fn(&'a Row) -> Option<&'a str>| -> BTreeSet<&str> {
+            messages.iter().filter_map(|row| column(row)).collect()
+        };
+        let expected = |names: &[&'static str]| names.iter().copied().collect::<BTreeSet<_>>();
+        assert_eq!(seen(|row| row.http.version), expected(versions), "{name}");
+        assert_eq!(seen(|row| row.http.method.as_deref()), expected(methods), "{name}");
+    }
+}
+
+/// A client sends only what the server agreed to, so that its side alone can be
+/// read by what it offered.
+#[test]
+fn compressed_messages_are_read_without_the_answer_that_agreed() {
+    for name in ["p-ws-py130-deflate.pcap", "p-ws-h2c-py130-deflate.pcap"] {
+        let capture = captures().into_iter().find(|capture| capture.name == name).unwrap();
+        let mut frames = packet::read(&capture.path());
+        frames.retain(|frame| Segment::parse(frame).is_some_and(|it| it.dst.port() == 8000));
+        let found = scan::bytes(&scan::ENGINE, packet::pcap(LinkType::ETHERNET, &frames));
+        let (expected, found) = (all(&capture.truth()), Summary::of(&found.rows));
+        assert_eq!(found.c2s, expected.c2s, "{name}");
+        assert_eq!(found.tools_called, expected.tools_called, "{name}");
+    }
 }
 
 /// Runs `judge` on the captures that are `chosen`, and fails with all that it

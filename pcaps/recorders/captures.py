@@ -1,8 +1,11 @@
 """The captures: one function each, in the order they are recorded."""
 
+import json
 import pathlib
 import subprocess
 import sys
+
+import names
 
 HERE = pathlib.Path(__file__).resolve().parent
 CAPTURES = {}
@@ -459,6 +462,16 @@ def ws_deflate(s):
     s.mcp("WebSocket (subprotocol mcp, permessage-deflate)", path="/ws")
 
 
+@capture("p-ws-h2c-py130-deflate")
+def ws_h2c(s):
+    """WebSocket over HTTP/2 in the clear, permessage-deflate, hypercorn and h2; Python SDK 1.30"""
+    s.py1("--transport", "ws", "--path", "/ws", "--serve", "hypercorn")
+    with s.record():
+        s.cli1("ws://10.20.0.10:8000/ws", "--transport", "ws", "--http2", "--deflate", "--scene", "full")
+    s.mcp("WebSocket (subprotocol mcp, permessage-deflate) over HTTP/2", path="/ws", http="2 (h2c prior knowledge)",
+          notes="extended CONNECT (RFC 8441)")
+
+
 # ---- TLS, HTTP/2, HTTP/3. Key logs beside.
 
 
@@ -540,6 +553,21 @@ tls("p-tls13-connect-tinyproxy", "CONNECT through tinyproxy, then TLS 1.3",
 tls("p-wss-py130-deflate", "WebSocket with permessage-deflate in TLS 1.3",
     py1_tls("--transport", "ws", "--path", "/ws", "--deflate"), client=wss,
     transport="WebSocket (subprotocol mcp, permessage-deflate) over TLS", path="/ws")
+
+
+def ws_http2(name, doc, *args, sessions=1, coding=""):
+    tls(name, doc, py1_tls("--serve", "hypercorn", "--transport", "ws", "--path", "/ws"),
+        ["--transport", "ws", "--http2", *args], url="https://books.corp.test:8443/ws", path="/ws", http="2",
+        sessions=sessions, transport="WebSocket (subprotocol mcp%s) over HTTP/2 over TLS" % coding,
+        notes="TLS 1.3, extended CONNECT (RFC 8441)")
+
+
+ws_http2("p-wss-h2-py130-deflate", "WebSocket over HTTP/2 with permessage-deflate, hypercorn and h2", "--scene", "full",
+         "--deflate", coding=", permessage-deflate")
+ws_http2("p-wss-h2-py130-4sessions", "four WebSockets at once on one connection of HTTP/2, hypercorn and h2", "--scene",
+         "short", "--sessions", "4", sessions=4)
+
+
 def h3_hypercorn(s, home):
     s.serve(s.install.python("py130"), HERE / "py" / "server1.py", "--port", "8443", "--log", s.log(),
             "--cert", home / "cert.pem", "--key", home / "key.pem", "--serve", "hypercorn", "--quic",
@@ -556,13 +584,30 @@ tls("p-quic-moved", "HTTP/3 over QUIC; the client goes on at another port in mid
     http="3", transport="streamable-http (SSE responses) over QUIC", version="QUIC v1, moved", expression="udp")
 
 
+def h3_retry(s, home):
+    s.serve(s.install.python("py130"), HERE / "py" / "server1.py", "--port", "8443", "--log", s.log(),
+            "--cert", home / "cert.pem", "--key", home / "key.pem", "--quic-retry", port=8443, udp=True)
+
+
+tls("p-quic-retry", "HTTP/3 over QUIC; the server validates the client's address with a Retry packet, aioquic both ends",
+    h3_retry, ["--quic"], http="3", transport="streamable-http (SSE responses) over QUIC", version="QUIC v1, Retry",
+    expression="udp")
+tls("p-quic-v2-retry", "HTTP/3 over QUIC v2 with a Retry packet, aioquic both ends", h3_retry,
+    ["--quic", "--quic-version", "2"],
+    http="3", transport="streamable-http (SSE responses) over QUIC", version="QUIC v2, Retry", expression="udp")
+
+
+def caddyfile(s, text, port):
+    """Starts Caddy; `text` goes on within the global options."""
+    conf = s.tmp / "Caddyfile"
+    conf.write_text("{\n    auto_https off\n    admin off\n" + text)
+    s.serve("caddy", "run", "--config", conf, "--adapter", "caddyfile", port=port,
+            env={"HOME": str(s.tmp), "XDG_DATA_HOME": str(s.tmp), "XDG_CONFIG_HOME": str(s.tmp)})
+
+
 def caddy(s, home):
     s.py1(port=8000)
-    conf = s.tmp / "Caddyfile"
-    conf.write_text("""
-{
-    auto_https off
-    admin off
+    caddyfile(s, """
 }
 https://books.corp.test:8443 {
     tls %s/cert.pem %s/key.pem
@@ -570,9 +615,7 @@ https://books.corp.test:8443 {
         flush_interval -1
     }
 }
-""" % (home, home))
-    s.serve("caddy", "run", "--config", conf, "--adapter", "caddyfile", port=8443,
-            env={"HOME": str(s.tmp), "XDG_DATA_HOME": str(s.tmp), "XDG_CONFIG_HOME": str(s.tmp)})
+""" % (home, home), port=8443)
 
 
 tls("p-tls13-h2-caddy", "TLS 1.3, HTTP/2, Caddy in front", caddy, ["--http2"], http="2", notes="TLS 1.3, Caddy 2.6")
@@ -619,6 +662,113 @@ def h2c_full(s):
     with s.record():
         s.cli1(URL, "--http2", "--prior-knowledge", "--scene", "full", "--big", "30000")
     s.mcp("streamable-http (SSE responses)", http="2 (h2c prior knowledge)")
+
+
+def caddy_h2c(s, *args):
+    """Caddy upgrades requests with bodies too, hypercorn does not."""
+    s.py1(*args, port=8000)
+    caddyfile(s, """
+    servers {
+        protocols h1 h2c
+    }
+}
+http://:8080 {
+    reverse_proxy 127.0.0.1:8000 {
+        flush_interval -1
+    }
+}
+""", port=8080)
+
+
+@capture("p-h2c-upgrade-py130")
+def h2c_upgrade(s):
+    """Upgrade: h2c with the first POST, then HTTP/2; h2 and Caddy, Python SDK 1.30 both ends"""
+    caddy_h2c(s)
+    with s.record("port 8080"):
+        s.cli1("http://10.20.0.10:8080/mcp", "--upgrade-h2c", "--scene", "full", "--big", "30000")
+    s.mcp("streamable-http (SSE responses)", server="10.20.0.10:8080", http="2 (Upgrade: h2c)",
+          notes="initialize is an HTTP/1.1 request, its answer is on stream 1; Caddy 2.6")
+
+
+def curl_h2c(s, port):
+    """An MCP client made of curl: one process, one connection."""
+    calls = [("tools/list", {}), ("tools/call", {"name": "add", "arguments": {"a": 2, "b": 40}}),
+             ("resources/read", {"uri": "shop://stock"})]
+    bodies = [{"id": 0, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {},
+        "clientInfo": {"name": "curl", "version": "7.88.1"}}}, {"method": "notifications/initialized"}]
+    bodies += [{"id": i + 1, "method": m, "params": p} for i, (m, p) in enumerate(calls)]
+    args = []
+    for body in bodies:
+        args += ["--next"] if args else []
+        args += ["-sS", "--fail-with-body", "--max-time", "10", "--http2", "-H", "Content-Type: application/json", "-H",
+                 "Accept: application/json, text/event-stream", "-d", json.dumps({"jsonrpc": "2.0"} | body),
+                 "http://10.20.0.10:%d/mcp" % port]
+    s.run("curl", *args)
+
+
+@capture("p-h2c-upgrade-curl")
+def h2c_upgrade_curl(s):
+    """Upgrade: h2c with a POST of curl, answered by Caddy; Python SDK 1.30 server, stateless, JSON answers"""
+    caddy_h2c(s, "--json", "--stateless")
+    with s.record("port 8080"):
+        curl_h2c(s, 8080)
+    s.mcp("streamable-http stateless (JSON responses)", server="10.20.0.10:8080", http="2 (Upgrade: h2c)",
+          notes="initialize is an HTTP/1.1 request, its answer is on stream 1; curl 7.88, Caddy 2.6; no Mcp-Session-Id")
+
+
+@capture("p-h2c-upgrade-ignored-curl")
+def h2c_upgrade_ignored(s):
+    """Upgrade: h2c with the POSTs of curl, which hypercorn ignores: HTTP/1.1 all along"""
+    s.py1("--json", "--stateless", "--serve", "hypercorn")
+    with s.record():
+        curl_h2c(s, 8000)
+    s.mcp("streamable-http stateless (JSON responses)",
+          notes="every request asks for h2c, none gets it; curl 7.88; no Mcp-Session-Id")
+
+
+# ---- names from DNS
+
+
+def name_server(s):
+    s.serve("named", "-g", "-4", "-c", names.write(s.tmp), port=53, udp=True)
+
+
+@capture("p-dns-tls13")
+def dns(s):
+    """BIND answers A, AAAA, aliases, HTTPS and SVCB; then TLS 1.3, once with SNI over IPv6, once to an address without"""
+    home = s.install.certificate()
+    tls_files = ["--cert", home / "cert.pem", "--key", home / "key.pem"]
+    s.py1(*tls_files, "--host", "::", port=8443, log="books", server="[fd20::10]:8443/mcp")
+    s.serve(s.install.python("py130"), HERE / "py" / "server1.py", "--port", "8444", "--name", "toolshop", "--log",
+            s.log("tools", "10.20.0.12:8444/mcp"), *tls_files, port=8444)
+    name_server(s)
+    log = s.out / (s.name + ".keys.log")
+    log.unlink(missing_ok=True)
+    keys = ["--ca", home / "ca.pem", "--keylog", log]
+    with s.lab.resolver(names.ADDRESS), s.record():
+        s.run("dig", "books.corp.test", "HTTPS")
+        s.run("dig", "_mcp.corp.test", "SVCB")
+        s.run("dig", "no-such-name.corp.test")
+        s.cli1(BOOKS, "--scene", "short", *keys)
+        s.cli1("https://tools.corp.test:8444/mcp", "--by-address", "--name", "walker", "--scene", "short", *keys)
+    s.mcp("streamable-http (SSE responses) over TLS", server="[fd20::10]:8443,10.20.0.12:8444", sessions=2,
+          host="books.corp.test,-", keylog=log.name,
+          notes="TLS 1.3; books.corp.test by SNI, behind two aliases; tools.corp.test by DNS alone, asked for over UDP, "
+                "which truncates, and TCP; one certificate names both")
+
+
+@capture("p-dns-nokey-nosni-mcp.stripe.com")
+def dns_nosni(s):
+    """A known public MCP host looked up at BIND, then TLS 1.3 without SNI and without keys (a local server)"""
+    home = s.install.certificate()
+    py1_tls(port=443)(s, home)
+    name_server(s)
+    with s.lab.resolver(names.ADDRESS), s.record():
+        s.cli1("https://mcp.stripe.com/mcp", "--ca", home / "ca.pem", "--by-address", "--scene", "short")
+    s.label("mcp_encrypted_sni_only", "streamable-http (SSE responses) over TLS", server="10.20.0.10:443",
+            host="mcp.stripe.com", keylog="none",
+            notes="no keys, no SNI; the server is a local one, its name comes from a local name server")
 
 
 # ---- unusual but accepted

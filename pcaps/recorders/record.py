@@ -6,7 +6,7 @@
     ./record.py --list
 
 Needs root (ip netns), Python 3.11, Node 20, cargo, tcpdump, tshark, iproute2,
-ethtool, nginx, tinyproxy, caddy, openssl. SDKs are installed at the versions
+ethtool, nginx, tinyproxy, caddy, openssl, named, dig, curl. SDKs are installed at the versions
 pinned in `requirements/`, `*/package-lock.json` and `rmcp/Cargo.lock`, into
 `--work`.
 """

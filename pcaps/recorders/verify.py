@@ -17,6 +17,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -171,22 +172,41 @@ def websocket(sides, ident):
     lines, at = head(sides[0], 0)
     answer, server_at = head(sides[1], 0)
     ex = truth_lib.Exchange((ident, 0), 0)
-    ex.path, ex.req_headers, ex.ws = lines[0].split(" ")[1], fields(lines[1:]), []
-    for direction, data, start in (("c2s", sides[0], at), ("s2c", sides[1], server_at)):
+    ex.path, ex.req_headers = lines[0].split(" ")[1], fields(lines[1:])
+    ex.ws = websocket_messages(sides, (at, server_at))
+    return [ex]
+
+
+def websocket_messages(sides, starts):
+    found = []
+    for direction, data, start in zip(("c2s", "s2c"), sides, starts):
         inflate = zlib.decompressobj(-15)
         for squeezed, payload in frames(data, start):
             if squeezed:
                 payload = inflate.decompress(payload + b"\0\0\xff\xff")
-            ex.ws.append((direction, payload.decode()))
-    return [ex]
+            found.append((direction, payload.decode()))
+    return found
+
+
+def upgraded(sides, ident):
+    """What HTTP/1.1 asked, HTTP/2 answers on stream 1."""
+    lines, at = head(sides[0], 0)
+    request = body(sides[0], at, fields(lines[1:]), False)
+    _, server_at = head(sides[1], 0)
+    found = http2((sides[0][request[1]:], sides[1][server_at:]), ident)
+    found[0].req_body = request[0]
+    return found
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+TEXT_FRAME = (b"\x81", b"\xc1", b"\x01", b"\x41")
 
 
 def http2(sides, ident):
     """Exchanges of an HTTP/2 connection by stream: DATA only, header fields are not decoded."""
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     found = {}
     for side, data in enumerate(sides):
-        at = len(preface) if side == 0 else 0
+        at = len(PREFACE) if side == 0 else 0
         while at + 9 <= len(data):
             n = int.from_bytes(data[at:at + 3], "big")
             kind, flags, stream = data[at + 3], data[at + 4], int.from_bytes(data[at + 5:at + 9], "big")
@@ -202,6 +222,10 @@ def http2(sides, ident):
                 ex.status = 200
                 ex.resp_body += payload
     for ex in found.values():
+        if ex.req_body[:1] in TEXT_FRAME:
+            # Whether permessage-deflate was agreed on is in the first bit of each message.
+            ex.ws = websocket_messages((ex.req_body, ex.resp_body), (0, 0))
+            continue
         like_json = ex.resp_body[:1] in (b"{", b"[")
         ex.resp_headers = [["content-type", "application/json" if like_json else "text/event-stream"]]
     return [found[stream] for stream in sorted(found)]
@@ -253,7 +277,25 @@ def lines_of(sides, ident):
     return [ex]
 
 
+def without_preface(sides):
+    """The two sides after a header of the PROXY protocol, or after SOCKS5 (no password)."""
+    client, server = sides
+    if client.startswith(b"PROXY "):
+        return client[client.index(b"\r\n") + 2:], server
+    if client.startswith(b"\r\n\r\n\0\r\nQUIT\n"):
+        return client[16 + int.from_bytes(client[14:16], "big"):], server
+    if client.startswith(b"\x05") and server.startswith(b"\x05\0"):
+        return client[2 + client[1]:][socks5_len(client[2 + client[1]:]):], server[2:][socks5_len(server[2:]):]
+    return sides
+
+
+def socks5_len(message):
+    """Of a request or its answer: version, command, reserved, an address by its type, a port."""
+    return 4 + {1: 4, 3: 1 + message[4], 4: 16}[message[3]] + 2
+
+
 def connection(sides, ident):
+    sides = without_preface(sides)
     if sides[0].startswith(b"{"):
         return lines_of(sides, ident)
     if re.match(rb"[A-Z]{3,20} \S+ HTTP/\d", sides[1]):
@@ -261,6 +303,8 @@ def connection(sides, ident):
     if sides[0].startswith(b"PRI * HTTP/2.0"):
         return http2(sides, ident)
     lines, _ = head(sides[0], 0)
+    if PREFACE in sides[0] and sides[1].startswith(b"HTTP/1.1 101 "):
+        return upgraded(sides, ident)
     if lines and (truth_lib.header(fields(lines[1:]), "upgrade") or "").lower() == "websocket":
         return websocket(sides, ident)
     return http1(sides, ident)
@@ -277,7 +321,8 @@ def check(path, row):
     kind = "tls" if "TLS" in row["transport"] else "tcp"
     exchanges = []
     if row["http_version"] == "3":
-        exchanges += http3(path, keylog)
+        with tempfile.TemporaryDirectory() as folder:
+            exchanges += http3(after_retry(path, folder), keylog)
     else:
         for i, sides in enumerate(streams(path, keylog, kind)):
             exchanges += connection(sides, i)
@@ -290,6 +335,17 @@ def check(path, row):
         if a != b:
             wrong.append("%s: truth %s, tshark %s" % (key, a, b))
     return bad, wrong
+
+
+def after_retry(path, folder):
+    """A copy without the packets up to the last QUIC Retry: tshark 4.0 loses the keys of a connection there."""
+    retries = tshark(path, None, "-Y", "quic.long.packet_type == 3 or quic.long.packet_type_v2 == 0", "-T", "fields",
+                     "-e", "frame.number").split()
+    if not retries:
+        return path
+    rest = pathlib.Path(folder) / path.name
+    subprocess.run(["editcap", path, rest, "1-%s" % retries[-1]], check=True, capture_output=True)
+    return rest
 
 
 def main():

@@ -28,8 +28,8 @@ use crate::stream::tls::{KeyStore, TlsInfo, TlsNews};
 use crate::stream::uri::{self, Target};
 use crate::stream::websocket::{MessageKind, WebSocket, WebSocketSink};
 use crate::stream::{
-    ConnectionSink, Direction, ExchangeId, ExchangeSink, HeadFlags, Header, Interest, RequestHead,
-    ResponseHead, StreamCounters, find_header,
+    ConnectionSink, Direction, ExchangeId, ExchangeSink, HeadFlags, Header, HttpVersion, Interest,
+    RequestHead, ResponseHead, StreamCounters, find_header, joined,
 };
 
 /// Exchanges of one connection that are watched at once.
@@ -118,6 +118,8 @@ pub(super) struct Watched {
     bodies: [Body; 2],
     /// The request is one for metadata of OAuth, where the set asks for that.
     well_known: bool,
+    /// Of a CONNECT over HTTP/2, which may turn out to be an extended one.
+    websocket: Option<Box<WebSocket>>,
 }
 
 impl Watched {
@@ -132,6 +134,7 @@ impl Watched {
         self.forget_hits();
         self.bodies = [Body::default(), Body::default()];
         self.well_known = false;
+        self.websocket = None;
     }
 
     fn forget_hits(&mut self) {
@@ -434,6 +437,14 @@ impl FlowSink<'_> {
         }
     }
 
+    /// A parser for what a server agrees to, or (not `answered`) what a client
+    /// offers.
+    fn websocket_parser(&self, headers: &[Header<'_>], answered: bool) -> Box<WebSocket> {
+        let extensions = joined(headers, "sec-websocket-extensions");
+        let limits = self.observer.limits.stream.websocket;
+        Box::new(WebSocket::new(&extensions, answered, limits))
+    }
+
     fn logged_request(&self, head: &RequestHead<'_>) -> LoggedRequest {
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         LoggedRequest {
@@ -481,6 +492,9 @@ impl ExchangeSink for FlowSink<'_> {
             .with_oauth(self.oauth_request(head.headers), &self.observer.matcher);
         watched.request = Some(Box::new(self.request_facts(head, &target)));
         watched.logged = self.observer.http_log.then(|| Box::new(self.logged_request(head)));
+        if head.version == HttpVersion::Http2 && head.method == b"CONNECT" {
+            watched.websocket = Some(self.websocket_parser(head.headers, false));
+        }
         let telling = watched.request.as_ref().is_some_and(|facts| facts.session.is_some());
         let hit = self.observer.matcher.signals(&watched.hits).next().is_some();
         if hit || telling {
@@ -506,6 +520,9 @@ impl ExchangeSink for FlowSink<'_> {
         let metadata = watched.well_known && head.status < 300;
         watched.bodies[Direction::ToClient.index()] =
             body.with_oauth(self.oauth_response(download, metadata), &self.observer.matcher);
+        if watched.websocket.is_some() {
+            watched.websocket = Some(self.websocket_parser(head.headers, true));
+        }
         let facts = response_facts(head);
         let telling = facts.session.is_some();
         watched.response = Some(Box::new(facts));
@@ -570,9 +587,10 @@ fn response_facts(head: &ResponseHead<'_>) -> ResponseFacts {
 impl Http2Sink for FlowSink<'_> {
     fn extended_connect(&mut self, id: ExchangeId, protocol: &[u8]) {
         if protocol.eq_ignore_ascii_case(b"websocket") {
-            let limits = self.observer.limits.stream.websocket;
-            let parser = WebSocket::new(&[], true, limits);
-            self.open_channel(id, Some(Box::new(parser)));
+            let Some(mut watched) = self.take(id) else { return };
+            let parser = watched.websocket.take();
+            self.put(watched);
+            self.open_channel(id, parser);
         }
     }
 }

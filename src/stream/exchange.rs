@@ -55,6 +55,19 @@ pub fn find_header<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a [u8]> {
         .map(|header| header.value)
 }
 
+/// The values of all fields called `name` (compared without regard to ASCII
+/// case), as one list.
+pub fn joined(fields: &[Header<'_>], name: &str) -> Vec<u8> {
+    let mut list = Vec::new();
+    for field in fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name.as_bytes())) {
+        if !list.is_empty() {
+            list.extend_from_slice(b", ");
+        }
+        list.extend_from_slice(field.value);
+    }
+    list
+}
+
 /// A request's head.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'a> {

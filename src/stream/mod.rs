@@ -22,7 +22,7 @@ pub use connection::{
 };
 pub use exchange::{
     ExchangeId, ExchangeSink, HeadFlags, Header, HttpVersion, Interest, RequestHead, ResponseHead,
-    find_header,
+    find_header, joined,
 };
 
 /// Which way bytes travel in a flow. The client is who opened it.

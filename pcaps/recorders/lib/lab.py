@@ -6,7 +6,7 @@
     mcpw-PID-c2    10.20.0.102: clients
 
 No address outside is reachable from them. Names are answered by
-/etc/netns/NAME/hosts. Offloads are off, so that packets are as they would be
+/etc/netns/NAME/hosts, or by a name server in `srv`. Offloads are off, so that packets are as they would be
 on a wire: MTU 1500, true checksums.
 """
 
@@ -78,6 +78,21 @@ class Lab:
             etc.mkdir(parents=True, exist_ok=True)
             (etc / "hosts").write_text(hosts)
         time.sleep(1)
+
+    @contextlib.contextmanager
+    def resolver(self, address):
+        """Has all clients ask a name server, and no hosts file."""
+        etc = [pathlib.Path("/etc/netns") / self.ns(name) for name in CLIENTS]
+        hosts = (etc[0] / "hosts").read_text()
+        for folder in etc:
+            (folder / "hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
+            (folder / "resolv.conf").write_text("nameserver %s\n" % address)
+        try:
+            yield
+        finally:
+            for folder in etc:
+                (folder / "hosts").write_text(hosts)
+                (folder / "resolv.conf").unlink()
 
     def __exit__(self, *_):
         self.stop_all()

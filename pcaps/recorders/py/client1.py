@@ -5,6 +5,8 @@ import asyncio
 import contextlib
 import importlib.metadata
 import inspect
+import socket
+from urllib.parse import urlsplit, urlunsplit
 
 import mcp.types as t
 from mcp import ClientSession
@@ -35,6 +37,14 @@ def session(read, write, args, full):
     return ClientSession(read, write, **options)
 
 
+def by_address(url):
+    """The URL with the first address of its host, as the system's resolver has it."""
+    parts = urlsplit(url)
+    address = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)[0][4][0]
+    host = "[%s]" % address if ":" in address else address
+    return urlunsplit(parts._replace(netloc="%s:%d" % (host, parts.port or 443)))
+
+
 def http_client(args):
     import httpx
 
@@ -47,6 +57,7 @@ def http_client(args):
         context = ssl.create_default_context(cafile=args.ca)
         if args.tls_max == "1.2":
             context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.check_hostname = not args.by_address
         if args.keylog:
             context.keylog_filename = args.keylog
         options["verify"] = context
@@ -57,6 +68,10 @@ def http_client(args):
 
         options["transport"] = H3Transport(args.ca, args.keylog, args.quic_version, args.move_after)
         options.pop("verify", None)
+    if args.upgrade_h2c:
+        from h2_client import UpgradeTransport
+
+        options["transport"] = UpgradeTransport()
     headers = {}
     if args.token:
         headers["Authorization"] = "Bearer " + args.token
@@ -74,6 +89,9 @@ async def connect(args):
         from mcp.client.sse import sse_client
 
         async with sse_client(args.url) as streams:
+            yield streams
+    elif args.websockets:
+        async with args.websockets() as streams:
             yield streams
     elif args.transport == "ws":
         from mcp.client.websocket import websocket_client
@@ -198,14 +216,24 @@ async def main():
     p.add_argument("--tls-max", choices=["1.2", "1.3"], default="1.3")
     p.add_argument("--http2", action="store_true")
     p.add_argument("--prior-knowledge", action="store_true")
+    p.add_argument("--upgrade-h2c", action="store_true", help="HTTP/2 from the first request's Upgrade on")
+    p.add_argument("--deflate", action="store_true", help="WebSocket over HTTP/2: offer permessage-deflate")
+    p.add_argument("--by-address", action="store_true", help="look the host up, then know its address only: no SNI")
     p.add_argument("--share", action="store_true", help="one HTTP client, so one HTTP/2 connection, for all sessions")
     p.add_argument("--quic", action="store_true")
     p.add_argument("--quic-version", type=int, choices=[1, 2], default=1)
     p.add_argument("--move-after", type=int, help="requests after which the client goes on at another port")
     args = p.parse_args()
-    args.http = None
+    if args.by_address:
+        args.url = by_address(args.url)
+    args.http = args.websockets = None
     async with asyncio.timeout(60), contextlib.AsyncExitStack() as stack:
-        if args.share or args.quic:
+        if args.transport == "ws" and args.http2:
+            from h2_client import websockets
+
+            args.websockets = await stack.enter_async_context(
+                websockets(args.url, args.ca, args.keylog, args.deflate))
+        if args.share or args.quic or args.upgrade_h2c:
             args.http = await stack.enter_async_context(http_client(args))
         await asyncio.gather(*(one(args, n) for n in range(args.sessions)))
 

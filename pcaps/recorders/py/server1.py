@@ -283,8 +283,14 @@ def main():
     p.add_argument("--key")
     p.add_argument("--tls-max", choices=["1.2", "1.3"], default="1.3")
     p.add_argument("--quic", action="store_true")
+    p.add_argument("--quic-retry", action="store_true", help="QUIC with aioquic's server, which validates addresses")
     args = p.parse_args()
-    if args.serve == "uvicorn":
+    if args.quic_retry:
+        import h3_server
+
+        args.quic = True
+        asyncio.run(h3_server.run(app(args), args.host, args.port, args.cert, args.key))
+    elif args.serve == "uvicorn":
         import uvicorn
 
         extra = {}

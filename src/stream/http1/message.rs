@@ -7,7 +7,7 @@ use super::reader::{BlankLine, HeadPlace, HeadReader, HeadStep};
 use super::{Http1, State};
 use crate::stream::uri::Target;
 use crate::stream::{
-    Direction, ExchangeSink, HeadFlags, Header, RequestHead, ResponseHead, find_header,
+    Direction, ExchangeSink, HeadFlags, Header, RequestHead, ResponseHead, find_header, joined,
 };
 
 /// How much of a head there is.
@@ -250,16 +250,4 @@ fn request_kind(method: &[u8], fields: &[Header<'_>]) -> RequestKind {
         extensions: joined(fields, "sec-websocket-extensions"),
         subprotocols: joined(fields, "sec-websocket-protocol"),
     }))
-}
-
-/// The values of all fields called `name`, as one list.
-pub(super) fn joined(fields: &[Header<'_>], name: &str) -> Vec<u8> {
-    let mut list = Vec::new();
-    for field in fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name.as_bytes())) {
-        if !list.is_empty() {
-            list.extend_from_slice(b", ");
-        }
-        list.extend_from_slice(field.value);
-    }
-    list
 }

@@ -6,10 +6,9 @@
 //! bytes that are not HTTP tell what it was.
 
 use super::exchanges::{RequestKind, UpgradeOffer};
-use super::message::joined;
 use super::probe::{Probe, probe};
 use super::{Http1, State};
-use crate::stream::{Direction, ExchangeId, ExchangeSink, Header};
+use crate::stream::{Direction, ExchangeId, ExchangeSink, Header, joined};
 
 /// As much of the held bytes is looked at to tell a request.
 const PROBED: usize = 256;
