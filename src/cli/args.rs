@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::capture::live::{MAX_SNAP_LENGTH, MIN_RING};
 use crate::findings::Severity;
+use crate::findings::sink::Spool;
 use crate::signature::Strength;
 use crate::workbench::list::FieldPattern;
 use crate::workbench::report::Format;
@@ -110,6 +111,15 @@ pub(crate) struct SenseArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "rotate")]
     pub(crate) keep: Option<Duration>,
 
+    /// Keep findings on disk, in this folder, until the consumer of an output (unix:PATH,
+    /// grpc://HOST:PORT, -) has taken them
+    #[arg(long, value_name = "DIR")]
+    pub(crate) spool: Option<PathBuf>,
+
+    /// Most that an output may keep there; beyond, the oldest findings are lost
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_spool)]
+    pub(crate) spool_size: u64,
+
     /// Answer with Prometheus metrics at http://ADDR/metrics, and with /health
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<SocketAddr>,
@@ -136,7 +146,8 @@ pub(crate) struct InterfacesArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DetectionArgs {
     /// Write findings to a file, format by its extension (.arrow, .arrows,
-    /// .parquet, .jsonl, .csv); - is standard output. Repeatable
+    /// .parquet, .jsonl, .csv); - is standard output, unix:PATH a socket that
+    /// somebody listens on. Repeatable
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Vec<PathBuf>,
 
@@ -484,6 +495,14 @@ fn parse_time(text: &str) -> Result<Duration, String> {
     match number.checked_mul(unit) {
         Some(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
         _ => Err(wrong()),
+    }
+}
+
+/// A size that a spool can have.
+fn parse_spool(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        size @ Spool::MIN_SIZE.. => Ok(size),
+        _ => Err(format!("a spool needs at least {} bytes", Spool::MIN_SIZE)),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::capture::{Block, Fill, Frame};
 use crate::engine::{BlockSource, Engine, Limits, Statistics, coverage};
 use crate::findings::batch::BatchPolicy;
 use crate::findings::sink::{
-    self, Format, QueueLimits, QueuedSink, RotatingSink, Rotation, Sink, SinkError,
+    self, Format, QueueLimits, QueuedSink, RotatingSink, Rotation, Sink, SinkError, Spool,
 };
 use crate::findings::{Confidence, Destination, FindingSink, HttpRequest, Row};
 use crate::metrics::{Metrics, server};
@@ -64,8 +64,10 @@ impl<'a> Sense<'a> {
         let (stop, asked) = (signals::end(), signals::reload());
         let live =
             LiveCapture::open(&args.interface, options, stop).map_err(|error| error.to_string())?;
-        let rotation = rotation(args)?;
-        let outputs = Outputs::open(arguments, None, |path, format| open(path, format, rotation))?;
+        let (rotation, spool) = (rotation(args)?, spool(args)?);
+        let outputs = Outputs::open(arguments, None, |path, format| {
+            open(path, format, rotation, spool.as_ref())
+        })?;
         let metrics = Arc::new(Metrics::new(live.status()));
         if let Some(address) = args.metrics {
             let address = server::start(address, Arc::clone(&metrics))
@@ -99,8 +101,9 @@ impl<'a> Sense<'a> {
         let status = source.live.status();
         statistics.capture = status.counters();
         let Watched { mut outputs, .. } = watched;
-        let lost = outputs.lost();
         let trouble = outputs.finish();
+        let lost = outputs.lost();
+        outputs.take_notices().iter().for_each(|notice| complain(notice));
         trouble.iter().for_each(|message| complain(message));
         let mut incomplete = !trouble.is_empty() || statistics.capture.frames_lost + lost > 0;
         let text = stats(&statistics, &status.interfaces(), outputs.findings, lost);
@@ -129,7 +132,8 @@ fn rotation(args: &SenseArgs) -> Result<Option<Rotation>, String> {
     if args.rotate.is_empty() {
         return Ok(None);
     }
-    if args.detection.output.is_empty() || args.detection.output.iter().any(|it| it == "-") {
+    let outputs = &args.detection.output;
+    if outputs.is_empty() || outputs.iter().any(|it| is_consumer(it)) {
         return Err("--rotate needs files: give each --output a name".to_owned());
     }
     let mut rotation = Rotation { keep: args.keep, ..Rotation::default() };
@@ -142,16 +146,36 @@ fn rotation(args: &SenseArgs) -> Result<Option<Rotation>, String> {
     Ok(Some(rotation))
 }
 
+/// Where findings wait whose consumers do not take them.
+fn spool(args: &SenseArgs) -> Result<Option<Spool>, String> {
+    let Some(folder) = &args.spool else { return Ok(None) };
+    let outputs = &args.detection.output;
+    if !outputs.iter().any(|it| is_consumer(it)) {
+        return Err("--spool needs an output that somebody takes, such as unix:PATH".to_owned());
+    }
+    Ok(Some(Spool { folder: folder.clone(), size: args.spool_size }))
+}
+
+/// Whether an output is read by somebody while it is written.
+fn is_consumer(output: &Path) -> bool {
+    output == "-" || Destination::from_argument(output).is_consumer()
+}
+
 fn open(
     path: &Path,
     format: Format,
     rotation: Option<Rotation>,
+    spool: Option<&Spool>,
 ) -> Result<Box<dyn Sink>, SinkError> {
     let policy = BatchPolicy { max_age: MAX_AGE, ..BatchPolicy::default() };
     let destination = Destination::from_argument(path);
     let name = destination.name();
+    let spool = spool.filter(|_| is_consumer(path));
     let sink: Box<dyn Sink> = match rotation {
         Some(rotation) => Box::new(RotatingSink::open(path, format, policy, rotation)?),
+        None if destination.is_consumer() || spool.is_some() => {
+            sink::open_consumer(destination, format, policy, spool)?
+        }
         None => sink::open(destination, format, policy)?,
     };
     // Whoever takes the findings must not hold up the packets.
@@ -257,10 +281,11 @@ impl FindingSink for Watched {
     fn block_end(&mut self, through: Option<Timestamp>) {
         let now = Instant::now();
         self.outputs.tick(now);
-        self.metrics.through(through, self.outputs.lost());
+        self.metrics.through(through, self.outputs.lost(), self.outputs.spooled());
         for message in self.outputs.take_trouble() {
             complain(&message);
         }
+        self.outputs.take_notices().iter().for_each(|notice| complain(notice));
         self.watch.look(now).iter().for_each(|warning| complain(warning));
     }
 }

@@ -20,6 +20,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod backlog;
+mod consumer;
 mod csv;
 mod ecs;
 mod eve;
@@ -32,6 +34,7 @@ mod parquet;
 mod queue;
 mod rotate;
 mod spool;
+mod stream;
 mod unify;
 mod zeek;
 
@@ -44,6 +47,8 @@ use super::batch::BatchPolicy;
 use super::output::Destination;
 use super::row::Row;
 
+pub use self::backlog::Spool;
+pub use self::consumer::Notices;
 pub use self::http::HttpLog;
 pub use self::queue::{QueueLimits, QueuedSink};
 pub use self::rotate::{RotatingSink, Rotation};
@@ -79,9 +84,25 @@ pub trait Sink: Send {
     fn lost(&self) -> u64 {
         0
     }
+
+    /// Rows that were taken and are not written out yet.
+    fn waiting(&self) -> u64 {
+        0
+    }
+
+    /// Bytes on disk of rows that wait for their consumer.
+    fn spooled(&self) -> u64 {
+        0
+    }
+
+    /// Where it says what is no error, such as that a consumer is back.
+    fn notices(&self) -> Notices {
+        Notices::default()
+    }
 }
 
-/// Opens the sink of `format` on `destination`.
+/// Opens the sink of `format` on `destination`. A consumer must be there already;
+/// when it goes, the output ends.
 pub fn open(
     destination: Destination,
     format: Format,
@@ -89,29 +110,51 @@ pub fn open(
 ) -> Result<Box<dyn Sink>, SinkError> {
     let target = Target(destination.name());
     let place = destination.resolve().map_err(|error| target.error(error))?;
-    let lines = |place, layout: Box<dyn lines::Layout>| -> Result<Box<dyn Sink>, SinkError> {
-        Ok(Box::new(lines::LineSink::open(target.clone(), place, layout, policy.max_age)?))
-    };
+    if let Some(layout) = layout(format) {
+        return Ok(Box::new(lines::LineSink::open(target, place, layout, policy.max_age)?));
+    }
     match format {
         Format::Arrow => {
-            Ok(Box::new(spool::SpoolSink::open(target.clone(), place, ipc::write_file, policy)?))
+            Ok(Box::new(spool::SpoolSink::open(target, place, ipc::write_file, policy)?))
         }
-        Format::Arrows => Ok(Box::new(ipc::StreamSink::open(target.clone(), place, policy)?)),
         #[cfg(feature = "parquet")]
-        Format::Parquet => Ok(Box::new(spool::SpoolSink::open(
-            target.clone(),
-            place,
-            parquet::write_file,
-            policy,
-        )?)),
+        Format::Parquet => {
+            Ok(Box::new(spool::SpoolSink::open(target, place, parquet::write_file, policy)?))
+        }
         #[cfg(not(feature = "parquet"))]
         Format::Parquet => Err(SinkError::NotBuilt { format }),
-        Format::JsonLines => lines(place, Box::new(lines::JsonLines)),
-        Format::Csv => lines(place, Box::new(csv::Csv)),
-        Format::Eve => lines(place, Box::new(eve::Eve)),
-        Format::Ocsf => lines(place, Box::new(ocsf::Ocsf)),
-        Format::Ecs => lines(place, Box::new(ecs::Ecs)),
-        Format::Zeek => lines(place, Box::new(zeek::Zeek)),
+        _ => Ok(Box::new(ipc::StreamSink::open(target, place, policy)?)),
+    }
+}
+
+/// Opens a sink for a consumer that may come late, be slow, die and come back. What it
+/// does not take waits: in the `spool`, if there is one, else with the caller, whom
+/// [`Sink::write`] then holds up (put a [`QueuedSink`] before it).
+pub fn open_consumer(
+    destination: Destination,
+    format: Format,
+    policy: BatchPolicy,
+    spool: Option<&Spool>,
+) -> Result<Box<dyn Sink>, SinkError> {
+    let target = Target(destination.name());
+    let consumer = stream::consumer(destination, format)?;
+    let link = consumer::Link::new(target.clone(), consumer);
+    match spool {
+        Some(spool) => Ok(Box::new(backlog::SpooledSink::open(target, link, policy, spool)?)),
+        None => Ok(Box::new(consumer::ConsumerSink::new(target, link, policy))),
+    }
+}
+
+/// How rows become lines, in the text formats.
+fn layout(format: Format) -> Option<Box<dyn lines::Layout>> {
+    match format {
+        Format::Arrow | Format::Arrows | Format::Parquet => None,
+        Format::JsonLines => Some(Box::new(lines::JsonLines)),
+        Format::Csv => Some(Box::new(csv::Csv)),
+        Format::Eve => Some(Box::new(eve::Eve)),
+        Format::Ocsf => Some(Box::new(ocsf::Ocsf)),
+        Format::Ecs => Some(Box::new(ecs::Ecs)),
+        Format::Zeek => Some(Box::new(zeek::Zeek)),
     }
 }
 
@@ -186,13 +229,17 @@ impl Format {
     }
 
     /// The format of the output `path`: the `given` one, else that of its
-    /// extension, else (on standard output) JSON Lines.
+    /// extension, else (on standard output and sockets) JSON Lines. A collector takes
+    /// Arrow and nothing else.
     pub fn choose(path: &Path, given: Option<Self>) -> Result<Self, SinkError> {
-        let standard_output = || (path == Path::new("-")).then_some(Self::JsonLines);
-        given
-            .or_else(|| Self::from_path(path))
-            .or_else(standard_output)
-            .ok_or_else(|| SinkError::UnknownFormat { path: path.to_owned() })
+        let named = || given.or_else(|| Self::from_path(path));
+        match Destination::from_argument(path) {
+            Destination::Flight(_) => Ok(Self::Arrows),
+            Destination::Stream(..) | Destination::Socket(_) => {
+                Ok(given.unwrap_or(Self::JsonLines))
+            }
+            Destination::Path(path) => named().ok_or(SinkError::UnknownFormat { path }),
+        }
     }
 }
 
@@ -222,6 +269,28 @@ pub enum SinkError {
         /// The format.
         format: Format,
     },
+    /// The format ends in a footer, which a stream that has no end never gets.
+    #[error("{target}: {format} is a format of files; a consumer takes arrows or a text format")]
+    NeedsEnd {
+        /// The output.
+        target: String,
+        /// The format.
+        format: Format,
+    },
+    /// Another process writes to the same spool.
+    #[error("{}: the spool is in use by another process", path.display())]
+    SpoolInUse {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// At its end, these rows were not taken.
+    #[error("cannot write {target}: nobody takes them: the last {rows} findings were not written")]
+    Unwritten {
+        /// The output.
+        target: String,
+        /// How many there are.
+        rows: u64,
+    },
     /// Who read the output has gone (a closed pipe). Usually no error at all:
     /// stop writing, quietly.
     #[error("{target}: closed by its reader")]
@@ -243,6 +312,11 @@ impl SinkError {
     /// Whether it only says that nobody reads any more.
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::Closed { .. })
+    }
+
+    /// Rows that it says are lost.
+    pub fn rows_lost(&self) -> u64 {
+        if let Self::Unwritten { rows, .. } = self { *rows } else { 0 }
     }
 }
 

@@ -6,12 +6,11 @@
 //! counted too.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Sink, SinkError, Target};
+use super::{Notices, Sink, SinkError, Target};
 use crate::findings::row::Row;
 
 /// How often the inner sink is told the time.
@@ -40,6 +39,7 @@ pub struct QueuedSink {
     target: Target,
     shared: Arc<Shared>,
     limits: QueueLimits,
+    notices: Notices,
 }
 
 #[derive(Default)]
@@ -57,12 +57,28 @@ struct State {
     /// Rows that the thread took and is writing.
     under_way: usize,
     lost: u64,
-    /// Rows that the inner sink could not write.
-    lost_inside: u64,
+    inside: Inside,
     errors: VecDeque<SinkError>,
     finishing: bool,
     /// The inner sink takes no more rows.
     ended: bool,
+}
+
+/// What the inner sink said last.
+#[derive(Clone, Copy, Default)]
+struct Inside {
+    /// Rows that it could not write.
+    lost: u64,
+    /// Rows that it has and did not write yet.
+    waiting: u64,
+    /// Bytes on disk.
+    spooled: u64,
+}
+
+impl Inside {
+    fn of(sink: &dyn Sink) -> Self {
+        Self { lost: sink.lost(), waiting: sink.waiting(), spooled: sink.spooled() }
+    }
 }
 
 /// Most errors that wait to be told.
@@ -77,11 +93,12 @@ impl QueuedSink {
         let target = Target(name.to_owned());
         let shared = Arc::<Shared>::default();
         let theirs = Arc::clone(&shared);
+        let notices = sink.notices();
         thread::Builder::new()
             .name("findings".to_owned())
             .spawn(move || write_out(sink, &theirs))
             .map_err(|error| target.error(error))?;
-        Ok(Self { target, shared, limits })
+        Ok(Self { target, shared, limits, notices })
     }
 
     /// The error that waits, if one does; none follows a sink that has ended.
@@ -138,15 +155,23 @@ impl Sink for QueuedSink {
         self.shared.lock().finishing = true;
         self.shared.work.notify_one();
         let mut state = self.settle(|_| false);
-        if let Some(error) = state.errors.pop_front() {
-            return Err(error);
+        if !state.ended {
+            let rows = state.unwritten();
+            return Err(SinkError::Unwritten { target: self.target.0.clone(), rows });
         }
-        if state.ended {
-            return Ok(());
-        }
-        let left = state.waiting.len() + state.under_way;
-        let why = format!("nobody takes them: the last {left} findings were not written");
-        Err(self.target.error(io::Error::new(io::ErrorKind::TimedOut, why)))
+        state.errors.pop_front().map_or(Ok(()), Err)
+    }
+
+    fn waiting(&self) -> u64 {
+        self.shared.lock().unwritten()
+    }
+
+    fn spooled(&self) -> u64 {
+        self.shared.lock().inside.spooled
+    }
+
+    fn notices(&self) -> Notices {
+        self.notices.clone()
     }
 
     fn recovers(&self) -> bool {
@@ -155,7 +180,14 @@ impl Sink for QueuedSink {
 
     fn lost(&self) -> u64 {
         let state = self.shared.lock();
-        state.lost + state.lost_inside
+        state.lost + state.inside.lost
+    }
+}
+
+impl State {
+    /// Rows that were taken and are not written.
+    fn unwritten(&self) -> u64 {
+        (self.waiting.len() + self.under_way) as u64 + self.inside.waiting
     }
 }
 
@@ -186,10 +218,17 @@ impl Shared {
         }
     }
 
-    fn round_done(&self, lost_inside: u64) {
+    /// The inner sink has taken a row.
+    fn row_done(&self, inside: Inside) {
+        let mut state = self.lock();
+        state.under_way -= 1;
+        state.inside = inside;
+    }
+
+    fn round_done(&self, inside: Inside) {
         let mut state = self.lock();
         state.under_way = 0;
-        state.lost_inside = lost_inside;
+        state.inside = inside;
         self.done.notify_all();
     }
 
@@ -198,6 +237,7 @@ impl Shared {
         state.lost += (state.waiting.len() + state.under_way) as u64;
         state.waiting.clear();
         state.under_way = 0;
+        state.inside.waiting = 0;
         state.ended = true;
         self.done.notify_all();
     }
@@ -214,7 +254,7 @@ fn write_out(mut sink: Box<dyn Sink>, shared: &Shared) {
             if !goes_on {
                 return shared.ended();
             }
-            shared.lock().under_way -= 1;
+            shared.row_done(Inside::of(&*sink));
         }
         let ticked = sink.tick(Instant::now());
         let goes_on = ticked.is_ok() || sink.recovers();
@@ -222,7 +262,7 @@ fn write_out(mut sink: Box<dyn Sink>, shared: &Shared) {
         if !goes_on {
             return shared.ended();
         }
-        shared.round_done(sink.lost());
+        shared.round_done(Inside::of(&*sink));
         if last {
             shared.told(sink.finish());
             return shared.ended();
@@ -232,7 +272,7 @@ fn write_out(mut sink: Box<dyn Sink>, shared: &Shared) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{self, Write};
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
     use super::*;

@@ -286,6 +286,10 @@ impl Sink for RotatingSink {
         self.current.as_ref().map_or(0, |current| current.sink.written())
     }
 
+    fn waiting(&self) -> u64 {
+        self.current.as_ref().map_or(0, |current| current.sink.waiting())
+    }
+
     fn recovers(&self) -> bool {
         true
     }

@@ -1,0 +1,222 @@
+//! Consumers: whole batches in, over a connection that may break.
+//!
+//! A [`Link`] makes the connection, and makes it anew when it breaks, at growing
+//! intervals; a batch that may not have arrived whole is handed over again on the next
+//! connection. [`ConsumerSink`] waits with each batch until it has been taken, so it
+//! belongs behind a queue or a spool.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use arrow_array::RecordBatch;
+
+use super::{Sink, SinkError, Target};
+use crate::findings::batch::{BatchPolicy, Batcher};
+use crate::findings::row::Row;
+
+/// How long a link waits before it first tries again.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long it waits at most.
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How often it is said that a consumer has gone, at most.
+const TELL: Duration = Duration::from_secs(10);
+
+/// Why a batch was not taken.
+pub(super) type Refused = Box<dyn Error + Send + Sync>;
+
+/// Takes batches over a connection that may break.
+pub(super) trait Consumer: Send {
+    /// Makes the connection, anew if there was one.
+    fn connect(&mut self) -> Result<(), Refused>;
+
+    /// Hands a batch over; returns when it has been taken.
+    fn deliver(&mut self, batch: &RecordBatch) -> Result<(), Refused>;
+
+    /// Ends the connection in order.
+    fn close(&mut self) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    /// Whether there may be another connection when this one breaks.
+    fn comes_back(&self) -> bool {
+        true
+    }
+}
+
+/// Most notices that wait to be told.
+const MAX_NOTICES: usize = 16;
+
+/// What a sink has to say that is no error, for whoever asks. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Notices(Arc<Mutex<VecDeque<String>>>);
+
+impl Notices {
+    /// What was said since the last call.
+    pub fn take(&self) -> Vec<String> {
+        self.lock().drain(..).collect()
+    }
+
+    pub(super) fn tell(&self, text: String) {
+        let mut waiting = self.lock();
+        if waiting.len() < MAX_NOTICES {
+            waiting.push_back(text);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<String>> {
+        // Nothing is half done under the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How an attempt to hand a batch over ended.
+pub(super) enum Attempt {
+    /// It was taken.
+    Taken,
+    /// Not yet; it is worth trying again after that time.
+    Later(Duration),
+    /// It never will be.
+    Over(SinkError),
+}
+
+/// The way to a consumer.
+pub(super) struct Link {
+    target: Target,
+    consumer: Box<dyn Consumer>,
+    connected: bool,
+    pause: Duration,
+    /// Whether it was said that the consumer has gone, and not yet that it is back.
+    told: bool,
+    last_told: Option<Instant>,
+    notices: Notices,
+}
+
+impl Link {
+    pub(super) fn new(target: Target, consumer: Box<dyn Consumer>) -> Self {
+        Self {
+            target,
+            consumer,
+            connected: false,
+            pause: FIRST_PAUSE,
+            told: false,
+            last_told: None,
+            notices: Notices::default(),
+        }
+    }
+
+    pub(super) fn notices(&self) -> Notices {
+        self.notices.clone()
+    }
+
+    /// Tries once to hand a batch over.
+    pub(super) fn attempt(&mut self, batch: &RecordBatch) -> Attempt {
+        match self.connect().and_then(|()| self.consumer.deliver(batch)) {
+            Ok(()) => {
+                self.back();
+                Attempt::Taken
+            }
+            Err(error) => {
+                self.connected = false;
+                if !self.consumer.comes_back() {
+                    return Attempt::Over(self.target.error(error));
+                }
+                self.gone(&*error);
+                let pause = self.pause;
+                self.pause = LAST_PAUSE.min(pause * 2);
+                Attempt::Later(pause)
+            }
+        }
+    }
+
+    /// Ends the connection in order, if there is one.
+    pub(super) fn close(&mut self) -> Result<(), SinkError> {
+        if !std::mem::take(&mut self.connected) {
+            return Ok(());
+        }
+        self.consumer.close().map_err(|error| self.target.error(error))
+    }
+
+    fn connect(&mut self) -> Result<(), Refused> {
+        if !self.connected {
+            self.consumer.connect()?;
+            self.connected = true;
+        }
+        Ok(())
+    }
+
+    fn back(&mut self) {
+        self.pause = FIRST_PAUSE;
+        if std::mem::take(&mut self.told) {
+            self.notices.tell(format!("{}: findings are taken again", self.target.0));
+        }
+    }
+
+    fn gone(&mut self, error: &(dyn Error + Send + Sync)) {
+        if self.told || self.last_told.is_some_and(|at| at.elapsed() < TELL) {
+            return;
+        }
+        self.told = true;
+        self.last_told = Some(Instant::now());
+        let target = &self.target.0;
+        self.notices.tell(format!("{target}: {error}; findings wait until they are taken"));
+    }
+}
+
+/// Hands rows to a consumer, batch by batch, and waits for as long as that takes.
+pub(super) struct ConsumerSink {
+    target: Target,
+    batcher: Batcher,
+    link: Link,
+}
+
+impl ConsumerSink {
+    pub(super) fn new(target: Target, link: Link, policy: BatchPolicy) -> Self {
+        Self { target, batcher: Batcher::new(policy), link }
+    }
+
+    fn hand_over(&mut self, batch: Option<RecordBatch>) -> Result<(), SinkError> {
+        let Some(batch) = batch else { return Ok(()) };
+        loop {
+            match self.link.attempt(&batch) {
+                Attempt::Taken => return Ok(()),
+                Attempt::Later(pause) => thread::sleep(pause),
+                Attempt::Over(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Sink for ConsumerSink {
+    fn write(&mut self, row: &Row) -> Result<(), SinkError> {
+        let batch = self.batcher.push(row).map_err(|error| self.target.error(error))?;
+        self.hand_over(batch)
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        let batch = self.batcher.take().map_err(|error| self.target.error(error))?;
+        self.hand_over(batch)
+    }
+
+    fn tick(&mut self, now: Instant) -> Result<(), SinkError> {
+        let batch = self.batcher.tick(now).map_err(|error| self.target.error(error))?;
+        self.hand_over(batch)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<(), SinkError> {
+        self.flush()?;
+        self.link.close()
+    }
+
+    fn waiting(&self) -> u64 {
+        self.batcher.len() as u64
+    }
+
+    fn notices(&self) -> Notices {
+        self.link.notices()
+    }
+}
