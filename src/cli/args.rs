@@ -111,6 +111,19 @@ pub(crate) struct SenseArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "rotate")]
     pub(crate) keep: Option<Duration>,
 
+    /// Sum up conversations with news so often while they go on; 0 is never
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_interval)]
+    pub(crate) summary_interval: Duration,
+
+    /// Most message rows of a conversation in a second; 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) message_limit: u32,
+
+    /// Most detections of the same confidence, or threats of the same signature,
+    /// between a client and a server in ten minutes; 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) repeat_limit: u32,
+
     /// Keep findings on disk, in this folder, until the consumer of an output (unix:PATH,
     /// grpc://HOST:PORT, -) has taken them
     #[arg(long, value_name = "DIR")]
@@ -496,6 +509,11 @@ fn parse_time(text: &str) -> Result<Duration, String> {
         Some(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
         _ => Err(wrong()),
     }
+}
+
+/// Reads a time that may be none.
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    if text == "0" { Ok(Duration::ZERO) } else { parse_time(text) }
 }
 
 /// A size that a spool can have.

@@ -10,6 +10,7 @@ use super::reload::Reload;
 use super::{Exit, complain, detection, print, signals};
 use crate::capture::live::{InterfaceState, InterfaceStatus, LiveCapture, LiveOptions, LiveStatus};
 use crate::capture::{Block, Fill, Frame};
+use crate::detect::Pace;
 use crate::engine::{BlockSource, Engine, Limits, Statistics, coverage};
 use crate::findings::batch::BatchPolicy;
 use crate::findings::sink::{
@@ -52,7 +53,8 @@ impl<'a> Sense<'a> {
         let arguments = &args.detection;
         let filter = detection::filter(arguments)?;
         let limits = Limits::for_memory(args.memcap, detection::workers(arguments));
-        let engine = detection::engine(arguments, args.interface.clone(), false, limits.clone())?;
+        let (names, pace) = (args.interface.clone(), pace(args));
+        let engine = detection::engine(arguments, names, false, limits.clone(), pace)?;
         let options = LiveOptions {
             snap_length: args.snap_length,
             ring: args.ring,
@@ -80,7 +82,7 @@ impl<'a> Sense<'a> {
         let again = arguments.clone();
         let (interfaces, reloaded) = (args.interface.clone(), Arc::clone(&metrics));
         let reload = Reload::new(asked, move || {
-            let engine = detection::engine(&again, interfaces.clone(), false, limits.clone());
+            let engine = detection::engine(&again, interfaces.clone(), false, limits.clone(), pace);
             reloaded.reloaded(engine.is_ok());
             engine
         });
@@ -124,6 +126,15 @@ impl<'a> Sense<'a> {
             _ if incomplete => Exit::Incomplete,
             _ => Exit::Done,
         }
+    }
+}
+
+/// How often findings may come.
+fn pace(args: &SenseArgs) -> Pace {
+    Pace {
+        summary_interval: Some(args.summary_interval).filter(|interval| !interval.is_zero()),
+        messages: Some(args.message_limit).filter(|limit| *limit > 0),
+        repeats: Some(args.repeat_limit).filter(|limit| *limit > 0),
     }
 }
 

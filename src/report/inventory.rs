@@ -132,7 +132,7 @@ impl Inventory {
         };
         client.addresses.add(&row.flow.client.ip().to_string(), self.limits.names);
         client.servers.add(server, self.limits.names);
-        client.conversations += u64::from(row.kind == Kind::Conversation);
+        client.conversations += u64::from(is_over(row));
     }
 
     /// Tools come from conversations; a message names its tool as well, for
@@ -143,7 +143,7 @@ impl Inventory {
             match self.tools.entry(clip(tool).to_owned(), self.limits.tools) {
                 Some(entry) => {
                     entry.servers.add(server, self.limits.names);
-                    entry.conversations += u64::from(row.kind == Kind::Conversation);
+                    entry.conversations += u64::from(is_over(row));
                 }
                 None => self.unplaced.tools += 1,
             }
@@ -168,6 +168,12 @@ impl Inventory {
         threat.servers.add(server, self.limits.names);
         threat.span.extend(row);
     }
+}
+
+/// Whether a row sums up a conversation that is over. Another one follows where it
+/// goes on.
+fn is_over(row: &Row) -> bool {
+    row.kind == Kind::Conversation && row.ongoing != Some(true)
 }
 
 fn called_tool(row: &Row) -> Option<&str> {
@@ -285,7 +291,8 @@ impl ServerEntry {
             Kind::Detection => self.detections += 1,
             Kind::Threat => self.threats += 1,
             Kind::Message => {}
-            Kind::Conversation => self.add_conversation(row, cap),
+            Kind::Conversation if is_over(row) => self.add_conversation(row, cap),
+            Kind::Conversation => {}
         }
         if row.kind != Kind::Threat {
             row.signatures.iter().for_each(|signature| self.signatures.add(signature, cap));

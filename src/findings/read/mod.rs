@@ -362,6 +362,7 @@ fn blank() -> Row {
         bytes_to_server: 0,
         bytes_to_client: 0,
         packets: 0,
+        ongoing: None,
     }
 }
 

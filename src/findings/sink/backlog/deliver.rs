@@ -61,7 +61,9 @@ impl Delivery<'_> {
                     }
                 },
             };
-            self.shared.lock().in_hand(number, batch.num_rows() as u64);
+            if !self.shared.lock().in_hand(number, batch.num_rows() as u64) {
+                continue;
+            }
             if !self.hand_over(&batch)? {
                 return Ok(());
             }

@@ -247,9 +247,12 @@ impl Queue {
         self.segments().all(Segment::is_delivered)
     }
 
-    /// Says that a batch is on its way.
-    pub(super) fn in_hand(&mut self, number: u64, rows: u64) {
-        self.in_hand = Some((number, rows));
+    /// Says that a batch is on its way; false if it had to go meanwhile and has been
+    /// counted as lost.
+    pub(super) fn in_hand(&mut self, number: u64, rows: u64) -> bool {
+        let there = self.entries.iter().any(|entry| entry.number == number);
+        self.in_hand = there.then_some((number, rows));
+        there
     }
 
     /// The batch in hand was delivered; gives how many of its segment were by now.

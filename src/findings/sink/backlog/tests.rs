@@ -184,7 +184,7 @@ fn rows_that_an_earlier_process_left_are_counted_when_they_go() {
     assert!(lost > 0, "{lost}");
     seen.set(Mood::Takes);
     let rows = seen.rows(401 - usize::try_from(lost).unwrap());
-    assert_eq!(rows.last(), Some(&400));
+    assert_eq!(rows.last(), Some(&400), "{lost}");
     second.finish().unwrap();
     assert_eq!(seen.rest(), [0; 0]);
 }
