@@ -4,10 +4,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod cli;
+#[cfg(target_os = "linux")]
+mod consumers;
 mod docs;
 mod evasion;
 mod fuzz_corpus;
 mod names;
+mod pace;
 mod policy;
 mod property;
 mod quic;

@@ -17,6 +17,8 @@ pub(super) struct Outputs {
     sinks: Vec<Box<dyn Sink>>,
     /// Findings that outputs lost which are no more.
     lost_before: u64,
+    /// Outputs that failed and were given up.
+    given_up: u64,
     warned: Warned,
     quiet: bool,
     http_log: Option<HttpLog>,
@@ -67,6 +69,7 @@ impl Outputs {
         Ok(Self {
             sinks,
             lost_before: 0,
+            given_up: 0,
             warned: Warned::default(),
             quiet: args.quiet,
             http_log,
@@ -127,6 +130,7 @@ impl Outputs {
     /// A sink that fails is given up unless it recovers by itself; the others go on.
     fn each(&mut self, mut act: impl FnMut(&mut dyn Sink) -> Result<(), SinkError>) {
         let (trouble, lost_before) = (&mut self.trouble, &mut self.lost_before);
+        let given_up = &mut self.given_up;
         self.sinks.retain_mut(|sink| match act(sink.as_mut()) {
             Ok(()) => true,
             Err(error) => {
@@ -134,6 +138,7 @@ impl Outputs {
                 let recovers = sink.recovers();
                 if !recovers {
                     *lost_before += sink.lost();
+                    *given_up += u64::from(!error.is_closed());
                 }
                 recovers
             }
@@ -160,6 +165,7 @@ impl FindingSink for Outputs {
         if let Some(inventory) = &mut self.inventory {
             inventory.add(&row);
         }
+        self.lost_before += self.given_up;
         self.each(|sink| sink.write(&row));
     }
 

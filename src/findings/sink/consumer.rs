@@ -1,8 +1,8 @@
 //! Consumers: whole batches in, over a connection that may break.
 //!
 //! A [`Link`] makes the connection, and makes it anew when it breaks, at growing
-//! intervals; a batch that may not have arrived whole is handed over again on the next
-//! connection. [`ConsumerSink`] waits with each batch until it has been taken, so it
+//! intervals. What a consumer who died may not have read is handed over again on the
+//! next connection: findings may come twice, and none is lost. [`ConsumerSink`] waits with each batch until it has been taken, so it
 //! belongs behind a queue or a spool.
 
 use std::collections::VecDeque;
@@ -34,8 +34,11 @@ pub(super) trait Consumer: Send {
     /// Makes the connection, anew if there was one.
     fn connect(&mut self) -> Result<(), Refused>;
 
-    /// Hands a batch over; returns when it has been taken.
-    fn deliver(&mut self, batch: &RecordBatch) -> Result<(), Refused>;
+    /// Hands a batch over; how many bytes that took.
+    fn deliver(&mut self, batch: &RecordBatch) -> Result<usize, Refused>;
+
+    /// Most bytes that were handed over and may not have been read yet.
+    fn unread(&self) -> usize;
 
     /// Ends the connection in order.
     fn close(&mut self) -> Result<(), Refused> {
@@ -89,6 +92,9 @@ pub(super) struct Link {
     target: Target,
     consumer: Box<dyn Consumer>,
     connected: bool,
+    /// Batches that were handed over and may not have been read, with their bytes.
+    unread: VecDeque<(RecordBatch, usize)>,
+    unread_bytes: usize,
     pause: Duration,
     /// Whether it was said that the consumer has gone, and not yet that it is back.
     told: bool,
@@ -102,6 +108,8 @@ impl Link {
             target,
             consumer,
             connected: false,
+            unread: VecDeque::new(),
+            unread_bytes: 0,
             pause: FIRST_PAUSE,
             told: false,
             last_told: None,
@@ -116,7 +124,8 @@ impl Link {
     /// Tries once to hand a batch over.
     pub(super) fn attempt(&mut self, batch: &RecordBatch) -> Attempt {
         match self.connect().and_then(|()| self.consumer.deliver(batch)) {
-            Ok(()) => {
+            Ok(bytes) => {
+                self.remember(batch, bytes);
                 self.back();
                 Attempt::Taken
             }
@@ -142,11 +151,32 @@ impl Link {
     }
 
     fn connect(&mut self) -> Result<(), Refused> {
-        if !self.connected {
-            self.consumer.connect()?;
-            self.connected = true;
+        if self.connected {
+            return Ok(());
         }
+        self.consumer.connect()?;
+        for (batch, bytes) in &mut self.unread {
+            *bytes = self.consumer.deliver(batch)?;
+        }
+        self.unread_bytes = self.unread.iter().map(|(_, bytes)| bytes).sum();
+        self.connected = true;
         Ok(())
+    }
+
+    /// Keeps a batch until so much followed it that it must have been read.
+    fn remember(&mut self, batch: &RecordBatch, bytes: usize) {
+        let most = self.consumer.unread();
+        if most == 0 {
+            return;
+        }
+        self.unread.push_back((batch.clone(), bytes));
+        self.unread_bytes += bytes;
+        while let Some((_, oldest)) = self.unread.front()
+            && self.unread_bytes - oldest >= most
+        {
+            self.unread_bytes -= oldest;
+            self.unread.pop_front();
+        }
     }
 
     fn back(&mut self) {

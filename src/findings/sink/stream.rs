@@ -49,7 +49,35 @@ struct StreamConsumer {
     encoder: Option<Encoder>,
 }
 
-type Stream = BufWriter<Box<dyn Write + Send>>;
+type Stream = BufWriter<Counted>;
+
+/// Counts the bytes that go through it.
+struct Counted {
+    inner: Box<dyn Write + Send>,
+    written: usize,
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.written += count;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// What the kernel holds of a socket at most, unless its limits are set otherwise.
+const SOCKET_BUFFER: usize = 256 << 10;
+
+/// Most bytes of a socket that were written and not read.
+fn socket_buffer() -> usize {
+    let set = std::fs::read_to_string("/proc/sys/net/core/wmem_default").ok();
+    let set = set.and_then(|text| text.trim().parse::<usize>().ok()).unwrap_or(0);
+    set.saturating_mul(2).max(SOCKET_BUFFER)
+}
 
 /// Batches into bytes, on one connection.
 enum Encoder {
@@ -66,13 +94,23 @@ impl Consumer for StreamConsumer {
                 stream.take().ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?
             }
         };
-        self.encoder = Some(Encoder::open(self.format, BufWriter::new(stream))?);
+        self.encoder = Some(Encoder::open(self.format, Counted { inner: stream, written: 0 })?);
         Ok(())
     }
 
-    fn deliver(&mut self, batch: &RecordBatch) -> Result<(), Refused> {
+    fn deliver(&mut self, batch: &RecordBatch) -> Result<usize, Refused> {
         let encoder = self.encoder.as_mut();
-        encoder.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?.write(batch)
+        let encoder = encoder.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
+        let before = encoder.written();
+        encoder.write(batch)?;
+        Ok(encoder.written() - before)
+    }
+
+    fn unread(&self) -> usize {
+        match self.place {
+            Place::Socket(_) => socket_buffer(),
+            Place::Open(_) => 0,
+        }
     }
 
     fn close(&mut self) -> Result<(), Refused> {
@@ -88,13 +126,22 @@ impl Consumer for StreamConsumer {
 }
 
 impl Encoder {
-    fn open(format: Format, mut stream: Stream) -> Result<Self, Refused> {
+    fn open(format: Format, stream: Counted) -> Result<Self, Refused> {
+        let mut stream = BufWriter::new(stream);
         match layout(format) {
             None => Ok(Self::Arrow(Box::new(StreamWriter::try_new(stream, &arrow_schema())?))),
             Some(layout) => {
                 stream.write_all(layout.header().as_bytes())?;
                 Ok(Self::Lines(layout, stream))
             }
+        }
+    }
+
+    /// Bytes so far.
+    fn written(&self) -> usize {
+        match self {
+            Self::Arrow(writer) => writer.get_ref().get_ref().written,
+            Self::Lines(_, stream) => stream.get_ref().written,
         }
     }
 

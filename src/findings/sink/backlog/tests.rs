@@ -41,11 +41,15 @@ impl Consumer for Fake {
         self.check()
     }
 
-    fn deliver(&mut self, batch: &RecordBatch) -> Result<(), Refused> {
+    fn unread(&self) -> usize {
+        0
+    }
+
+    fn deliver(&mut self, batch: &RecordBatch) -> Result<usize, Refused> {
         self.check()?;
         let rows = read::rows_of(batch).unwrap();
         let _ = self.taken.send(rows.iter().filter_map(|row| row.capture.packet).collect());
-        Ok(())
+        Ok(1)
     }
 }
 
