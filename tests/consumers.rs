@@ -134,7 +134,7 @@ fn every_connection_of_an_arrow_stream_begins_with_its_schema() {
         let mut seen: BTreeSet<String> = arrows(first).take(30).collect();
         // The reader went in the middle of the stream, and so did its socket.
         drop(listener);
-        network.send(&corpus::path(CAPTURE));
+        network.send_again(&corpus::path(CAPTURE), 2);
         sensor.wait_for("findings wait until they are taken");
         let listener = place.listen();
         let (second, _) = listener.accept().unwrap();
@@ -162,7 +162,7 @@ fn a_reader_that_comes_late_dies_and_comes_back_misses_nothing() {
                 .take(10)
                 .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
                 .collect();
-            network.send(&corpus::path(CAPTURE));
+            network.send_again(&corpus::path(CAPTURE), 2);
             let reader = read_all(listener.accept().unwrap().0);
             sensor.end().exits(0);
             rows.extend(reader.join().unwrap());
@@ -220,7 +220,7 @@ fn what_was_spooled_survives_a_kill() {
             thread::yield_now();
         };
         let first = more_than(0);
-        network.send(&corpus::path(CAPTURE));
+        network.send_again(&corpus::path(CAPTURE), 2);
         more_than(first);
         sensor.kill();
         // As if the last batch had not been written whole.
@@ -241,8 +241,8 @@ fn a_spool_over_its_size_loses_the_oldest_and_counts_them() {
     Network::run(|network| {
         let place = Place::new();
         let mut sensor = network.sense(&place.spooled("--spool-size 1M"));
-        for _ in 0..12 {
-            network.send(&corpus::path(CAPTURE));
+        for index in 0..12 {
+            network.send_again(&corpus::path(CAPTURE), index);
             let size: u64 = segments(&place.at("spool"))
                 .iter()
                 .map(|path| std::fs::metadata(path).map_or(0, |it| it.len()))

@@ -8,6 +8,8 @@ mod cli;
 mod consumers;
 mod docs;
 mod evasion;
+#[cfg(feature = "flight")]
+mod flight;
 mod fuzz_corpus;
 mod names;
 mod pace;

@@ -160,7 +160,8 @@ pub(crate) struct InterfacesArgs {
 pub(crate) struct DetectionArgs {
     /// Write findings to a file, format by its extension (.arrow, .arrows,
     /// .parquet, .jsonl, .csv); - is standard output, unix:PATH a socket that
-    /// somebody listens on. Repeatable
+    /// somebody listens on, grpc://HOST:PORT a collector that speaks Arrow Flight
+    /// (needs the flight feature). Repeatable
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Vec<PathBuf>,
 

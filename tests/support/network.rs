@@ -17,6 +17,7 @@ use pnet_datalink::{Channel, Config, DataLinkSender};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use super::packet::on_network;
 use super::run::{Run, mcpwatch};
 
 /// The interface that is sent over.
@@ -130,13 +131,23 @@ impl Network {
 
     /// Sends all frames of a capture; how many there are.
     pub(crate) fn send(&self, capture: &Path) -> u64 {
+        self.send_as(capture, |data| data)
+    }
+
+    /// Sends all frames of a capture as if they came from another network, one of its
+    /// own for each `index`.
+    pub(crate) fn send_again(&self, capture: &Path, index: u8) {
+        self.send_as(capture, |data| on_network(data, index));
+    }
+
+    fn send_as(&self, capture: &Path, rewrite: impl Fn(Vec<u8>) -> Vec<u8>) -> u64 {
         let mut wire = Wire::open();
         let mut reader = Reader::open(capture, SourceId(0)).unwrap();
         let mut block = Block::new();
         while reader.fill(&mut block).unwrap() == Fill::Block {
             for frame in block.frames() {
                 assert_eq!(frame.link, LinkType::ETHERNET, "{}", capture.display());
-                wire.send(frame.data);
+                wire.send(&rewrite(frame.data.to_vec()));
             }
         }
         wire.sent

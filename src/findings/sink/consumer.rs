@@ -92,6 +92,8 @@ pub(super) struct Link {
     target: Target,
     consumer: Box<dyn Consumer>,
     connected: bool,
+    /// Whether it is tried again.
+    again: bool,
     /// Batches that were handed over and may not have been read, with their bytes.
     unread: VecDeque<(RecordBatch, usize)>,
     unread_bytes: usize,
@@ -108,6 +110,7 @@ impl Link {
             target,
             consumer,
             connected: false,
+            again: true,
             unread: VecDeque::new(),
             unread_bytes: 0,
             pause: FIRST_PAUSE,
@@ -115,6 +118,13 @@ impl Link {
             last_told: None,
             notices: Notices::default(),
         }
+    }
+
+    /// A link to a consumer who must be there now, and is not waited for.
+    pub(super) fn once(target: Target, consumer: Box<dyn Consumer>) -> Result<Self, SinkError> {
+        let mut link = Self { again: false, ..Self::new(target, consumer) };
+        link.connect().map_err(|error| link.target.error(error))?;
+        Ok(link)
     }
 
     pub(super) fn notices(&self) -> Notices {
@@ -131,7 +141,7 @@ impl Link {
             }
             Err(error) => {
                 self.connected = false;
-                if !self.consumer.comes_back() {
+                if !self.again || !self.consumer.comes_back() {
                     return Attempt::Over(self.target.error(error));
                 }
                 self.gone(&*error);

@@ -25,6 +25,8 @@ mod consumer;
 mod csv;
 mod ecs;
 mod eve;
+#[cfg(feature = "flight")]
+mod flight;
 mod http;
 mod ipc;
 mod lines;
@@ -101,14 +103,18 @@ pub trait Sink: Send {
     }
 }
 
-/// Opens the sink of `format` on `destination`. A consumer must be there already;
-/// when it goes, the output ends.
+/// Opens the sink of `format` on `destination`. Whoever takes it must be there already;
+/// when they go, the output ends.
 pub fn open(
     destination: Destination,
     format: Format,
     policy: BatchPolicy,
 ) -> Result<Box<dyn Sink>, SinkError> {
     let target = Target(destination.name());
+    if matches!(destination, Destination::Flight(_)) {
+        let link = consumer::Link::once(target.clone(), collector(&target)?)?;
+        return Ok(Box::new(consumer::ConsumerSink::new(target, link, policy)));
+    }
     let place = destination.resolve().map_err(|error| target.error(error))?;
     if let Some(layout) = layout(format) {
         return Ok(Box::new(lines::LineSink::open(target, place, layout, policy.max_age)?));
@@ -137,12 +143,27 @@ pub fn open_consumer(
     spool: Option<&Spool>,
 ) -> Result<Box<dyn Sink>, SinkError> {
     let target = Target(destination.name());
-    let consumer = stream::consumer(destination, format)?;
+    let consumer = match &destination {
+        Destination::Flight(_) => collector(&target)?,
+        _ => stream::consumer(destination, format)?,
+    };
     let link = consumer::Link::new(target.clone(), consumer);
     match spool {
         Some(spool) => Ok(Box::new(backlog::SpooledSink::open(target, link, policy, spool)?)),
         None => Ok(Box::new(consumer::ConsumerSink::new(target, link, policy))),
     }
+}
+
+/// The collector at an address.
+#[cfg(feature = "flight")]
+fn collector(target: &Target) -> Result<Box<dyn consumer::Consumer>, SinkError> {
+    flight::consumer(&target.0)
+}
+
+/// There is none in this build.
+#[cfg(not(feature = "flight"))]
+fn collector(target: &Target) -> Result<Box<dyn consumer::Consumer>, SinkError> {
+    Err(SinkError::NoFlight { target: target.0.clone() })
 }
 
 /// How rows become lines, in the text formats.
@@ -268,6 +289,12 @@ pub enum SinkError {
     NotBuilt {
         /// The format.
         format: Format,
+    },
+    /// Arrow Flight is not part of this build.
+    #[error("{target}: this build of mcpwatch has no Arrow Flight (its feature is `flight`)")]
+    NoFlight {
+        /// The output.
+        target: String,
     },
     /// The format ends in a footer, which a stream that has no end never gets.
     #[error("{target}: {format} is a format of files; a consumer takes arrows or a text format")]
