@@ -130,7 +130,7 @@ pub(crate) struct SenseArgs {
     pub(crate) spool: Option<PathBuf>,
 
     /// Most that an output may keep there; beyond, the oldest findings are lost
-    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_spool)]
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_spool, requires = "spool")]
     pub(crate) spool_size: u64,
 
     /// Answer with Prometheus metrics at http://ADDR/metrics, and with /health

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::args::DetectionArgs;
 use crate::findings::batch::BatchPolicy;
-use crate::findings::sink::{self, Format, HttpLog, Sink, SinkError};
+use crate::findings::sink::{self, Format, HttpLog, Lost, Sink, SinkError};
 use crate::findings::{Confidence, Destination, FindingSink, HttpRequest, Row};
 use crate::report::Inventory;
 
@@ -15,8 +15,10 @@ const WARN: Duration = Duration::from_secs(10);
 /// The outputs of a run.
 pub(super) struct Outputs {
     sinks: Vec<Box<dyn Sink>>,
-    /// Findings that outputs lost which are no more.
-    lost_before: u64,
+    /// What each of them lost, also of those that are no more.
+    lost: Vec<Lost>,
+    /// Findings that came when outputs had been given up.
+    lost_after: u64,
     /// Outputs that failed and were given up.
     given_up: u64,
     warned: Warned,
@@ -66,9 +68,11 @@ impl Outputs {
         let http_log = http_log.map(Destination::from_argument).map(HttpLog::open);
         let http_log = http_log.transpose().map_err(|error| chain(&error))?;
         let inventory = (sinks.is_empty() && !args.quiet).then(Inventory::default);
+        let lost = sinks.iter().map(|sink| sink.lost()).collect();
         Ok(Self {
             sinks,
-            lost_before: 0,
+            lost,
+            lost_after: 0,
             given_up: 0,
             warned: Warned::default(),
             quiet: args.quiet,
@@ -91,7 +95,7 @@ impl Outputs {
 
     /// Findings that could not be written.
     pub(super) fn lost(&self) -> u64 {
-        self.lost_before + self.sinks.iter().map(|sink| sink.lost()).sum::<u64>()
+        self.lost_after + self.lost.iter().map(Lost::get).sum::<u64>()
     }
 
     /// Bytes on disk of findings that wait for their consumers.
@@ -113,10 +117,8 @@ impl Outputs {
     /// Ends all sinks; says what went wrong.
     pub(super) fn finish(&mut self) -> Vec<String> {
         for sink in std::mem::take(&mut self.sinks) {
-            self.lost_before += sink.lost();
             let notices = sink.notices();
             if let Err(error) = sink.finish() {
-                self.lost_before += error.rows_lost();
                 note(&mut self.trouble, &error);
             }
             self.notices.extend(notices.take());
@@ -129,15 +131,13 @@ impl Outputs {
 
     /// A sink that fails is given up unless it recovers by itself; the others go on.
     fn each(&mut self, mut act: impl FnMut(&mut dyn Sink) -> Result<(), SinkError>) {
-        let (trouble, lost_before) = (&mut self.trouble, &mut self.lost_before);
-        let given_up = &mut self.given_up;
+        let (trouble, given_up) = (&mut self.trouble, &mut self.given_up);
         self.sinks.retain_mut(|sink| match act(sink.as_mut()) {
             Ok(()) => true,
             Err(error) => {
                 note(trouble, &error);
                 let recovers = sink.recovers();
                 if !recovers {
-                    *lost_before += sink.lost();
                     *given_up += u64::from(!error.is_closed());
                 }
                 recovers
@@ -165,7 +165,7 @@ impl FindingSink for Outputs {
         if let Some(inventory) = &mut self.inventory {
             inventory.add(&row);
         }
-        self.lost_before += self.given_up;
+        self.lost_after += self.given_up;
         self.each(|sink| sink.write(&row));
     }
 

@@ -484,6 +484,21 @@ mod tests {
     }
 
     #[test]
+    fn conversations_that_go_on_are_not_added_up() {
+        let mut rows = samples::office();
+        let over = report(&rows);
+        let mut ongoing = samples::conversation();
+        ongoing.ongoing = Some(true);
+        rows.extend([ongoing.clone(), ongoing.clone()]);
+        let (before, after) = (&over.servers[0], report(&rows).servers.swap_remove(0));
+        assert_eq!(after.conversations, before.conversations);
+        assert_eq!(after.messages, before.messages);
+        assert_eq!(after.bytes_to_client, before.bytes_to_client);
+        // Its server is seen all the same.
+        assert_eq!(report(&[ongoing]).servers.len(), 1);
+    }
+
+    #[test]
     fn order_of_rows_does_not_matter() {
         let mut rows = samples::office();
         let forward = report(&rows);

@@ -7,12 +7,12 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 
+use super::told::Notices;
 use super::{Sink, SinkError, Target};
 use crate::findings::batch::{BatchPolicy, Batcher};
 use crate::findings::row::Row;
@@ -48,32 +48,6 @@ pub(super) trait Consumer: Send {
     /// Whether there may be another connection when this one breaks.
     fn comes_back(&self) -> bool {
         true
-    }
-}
-
-/// Most notices that wait to be told.
-const MAX_NOTICES: usize = 16;
-
-/// What a sink has to say that is no error, for whoever asks. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Notices(Arc<Mutex<VecDeque<String>>>);
-
-impl Notices {
-    /// What was said since the last call.
-    pub fn take(&self) -> Vec<String> {
-        self.lock().drain(..).collect()
-    }
-
-    pub(super) fn tell(&self, text: String) {
-        let mut waiting = self.lock();
-        if waiting.len() < MAX_NOTICES {
-            waiting.push_back(text);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<String>> {
-        // Nothing is half done under the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

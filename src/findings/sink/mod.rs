@@ -37,6 +37,7 @@ mod queue;
 mod rotate;
 mod spool;
 mod stream;
+mod told;
 mod unify;
 mod zeek;
 
@@ -50,10 +51,10 @@ use super::output::Destination;
 use super::row::Row;
 
 pub use self::backlog::Spool;
-pub use self::consumer::Notices;
 pub use self::http::HttpLog;
 pub use self::queue::{QueueLimits, QueuedSink};
 pub use self::rotate::{RotatingSink, Rotation};
+pub use self::told::{Lost, Notices};
 
 /// Takes rows to where they go.
 pub trait Sink: Send {
@@ -82,9 +83,10 @@ pub trait Sink: Send {
         false
     }
 
-    /// Rows that could not be written, where others follow.
-    fn lost(&self) -> u64 {
-        0
+    /// Counts rows that could not be written, where others follow; and those that
+    /// were lost with the end.
+    fn lost(&self) -> Lost {
+        Lost::default()
     }
 
     /// Rows that were taken and are not written out yet.
@@ -339,11 +341,6 @@ impl SinkError {
     /// Whether it only says that nobody reads any more.
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::Closed { .. })
-    }
-
-    /// Rows that it says are lost.
-    pub fn rows_lost(&self) -> u64 {
-        if let Self::Unwritten { rows, .. } = self { *rows } else { 0 }
     }
 }
 

@@ -10,7 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Notices, Sink, SinkError, Target};
+use super::told::{Lost, Notices};
+use super::{Sink, SinkError, Target};
 use crate::findings::row::Row;
 
 /// How often the inner sink is told the time.
@@ -40,6 +41,7 @@ pub struct QueuedSink {
     shared: Arc<Shared>,
     limits: QueueLimits,
     notices: Notices,
+    lost: Lost,
 }
 
 #[derive(Default)]
@@ -56,7 +58,6 @@ struct State {
     waiting: VecDeque<Row>,
     /// Rows that the thread took and is writing.
     under_way: usize,
-    lost: u64,
     inside: Inside,
     errors: VecDeque<SinkError>,
     finishing: bool,
@@ -67,8 +68,6 @@ struct State {
 /// What the inner sink said last.
 #[derive(Clone, Copy, Default)]
 struct Inside {
-    /// Rows that it could not write.
-    lost: u64,
     /// Rows that it has and did not write yet.
     waiting: u64,
     /// Bytes on disk.
@@ -77,7 +76,7 @@ struct Inside {
 
 impl Inside {
     fn of(sink: &dyn Sink) -> Self {
-        Self { lost: sink.lost(), waiting: sink.waiting(), spooled: sink.spooled() }
+        Self { waiting: sink.waiting(), spooled: sink.spooled() }
     }
 }
 
@@ -93,12 +92,12 @@ impl QueuedSink {
         let target = Target(name.to_owned());
         let shared = Arc::<Shared>::default();
         let theirs = Arc::clone(&shared);
-        let notices = sink.notices();
+        let (notices, lost) = (sink.notices(), sink.lost());
         thread::Builder::new()
             .name("findings".to_owned())
             .spawn(move || write_out(sink, &theirs))
             .map_err(|error| target.error(error))?;
-        Ok(Self { target, shared, limits, notices })
+        Ok(Self { target, shared, limits, notices, lost })
     }
 
     /// The error that waits, if one does; none follows a sink that has ended.
@@ -129,12 +128,12 @@ impl Sink for QueuedSink {
     fn write(&mut self, row: &Row) -> Result<(), SinkError> {
         let mut state = self.shared.lock();
         if state.ended {
-            state.lost += 1;
+            self.lost.add(1);
             return self.error(&mut state);
         }
         if state.waiting.len() >= self.limits.rows {
             state.waiting.pop_front();
-            state.lost += 1;
+            self.lost.add(1);
         }
         state.waiting.push_back(row.clone());
         self.shared.work.notify_one();
@@ -157,6 +156,7 @@ impl Sink for QueuedSink {
         let mut state = self.settle(|_| false);
         if !state.ended {
             let rows = state.unwritten();
+            self.lost.add(rows);
             return Err(SinkError::Unwritten { target: self.target.0.clone(), rows });
         }
         state.errors.pop_front().map_or(Ok(()), Err)
@@ -178,9 +178,8 @@ impl Sink for QueuedSink {
         !self.shared.lock().ended
     }
 
-    fn lost(&self) -> u64 {
-        let state = self.shared.lock();
-        state.lost + state.inside.lost
+    fn lost(&self) -> Lost {
+        self.lost.clone()
     }
 }
 
@@ -232,9 +231,11 @@ impl Shared {
         self.done.notify_all();
     }
 
-    fn ended(&self) {
+    /// The inner sink has ended, well or with what it had yet to write.
+    fn ended(&self, well: bool, lost: &Lost) {
         let mut state = self.lock();
-        state.lost += (state.waiting.len() + state.under_way) as u64;
+        let inside = if well { 0 } else { state.inside.waiting };
+        lost.add((state.waiting.len() + state.under_way) as u64 + inside);
         state.waiting.clear();
         state.under_way = 0;
         state.inside.waiting = 0;
@@ -245,6 +246,7 @@ impl Shared {
 
 /// The thread: writes rows until the end, or until the sink takes no more.
 fn write_out(mut sink: Box<dyn Sink>, shared: &Shared) {
+    let lost = sink.lost();
     loop {
         let (rows, last) = shared.next();
         for row in rows {
@@ -252,7 +254,7 @@ fn write_out(mut sink: Box<dyn Sink>, shared: &Shared) {
             let goes_on = written.is_ok() || sink.recovers();
             shared.told(written);
             if !goes_on {
-                return shared.ended();
+                return shared.ended(false, &lost);
             }
             shared.row_done(Inside::of(&*sink));
         }
@@ -260,12 +262,15 @@ fn write_out(mut sink: Box<dyn Sink>, shared: &Shared) {
         let goes_on = ticked.is_ok() || sink.recovers();
         shared.told(ticked);
         if !goes_on {
-            return shared.ended();
+            return shared.ended(false, &lost);
         }
         shared.round_done(Inside::of(&*sink));
         if last {
-            shared.told(sink.finish());
-            return shared.ended();
+            let finished = sink.finish();
+            // What was not written for want of a reader has been counted.
+            let well = matches!(finished, Ok(()) | Err(SinkError::Unwritten { .. }));
+            shared.told(finished);
+            return shared.ended(well, &lost);
         }
     }
 }
@@ -332,13 +337,13 @@ mod tests {
             sink.write(&row(number)).unwrap();
         }
         let lost = sink.lost();
-        assert!(lost > 0);
+        assert!(lost.get() > 0);
         for _ in 0..500 {
             let_in.send(()).unwrap();
         }
         Box::new(sink).finish().unwrap();
         let seen: Vec<u64> = read.try_iter().flat_map(|bytes| numbers(&bytes)).collect();
-        assert_eq!(seen.len() as u64 + lost, 100);
+        assert_eq!(seen.len() as u64 + lost.get(), 100);
         assert!(seen.is_sorted() && seen.ends_with(&[96, 97, 98, 99]), "{seen:?}");
     }
 
@@ -347,8 +352,10 @@ mod tests {
         let limits = QueueLimits { rows: 4, patience: Duration::from_millis(10) };
         let (mut sink, _let_in, _read) = queued(limits);
         sink.write(&row(1)).unwrap();
+        let lost = sink.lost();
         let error = Box::new(sink).finish().unwrap_err();
         assert!(!error.is_closed(), "{error}");
+        assert_eq!(lost.get(), 1);
     }
 
     #[test]

@@ -69,14 +69,17 @@ impl Write for Counted {
     }
 }
 
-/// What the kernel holds of a socket at most, unless its limits are set otherwise.
-const SOCKET_BUFFER: usize = 256 << 10;
+/// What the kernel holds of a socket, unless it is told otherwise.
+const SOCKET_BUFFER: usize = 208 << 10;
+
+/// By how much the last write to a socket may go beyond that.
+const LAST_WRITE: usize = 64 << 10;
 
 /// Most bytes of a socket that were written and not read.
 fn socket_buffer() -> usize {
     let set = std::fs::read_to_string("/proc/sys/net/core/wmem_default").ok();
-    let set = set.and_then(|text| text.trim().parse::<usize>().ok()).unwrap_or(0);
-    set.saturating_mul(2).max(SOCKET_BUFFER)
+    let set = set.and_then(|text| text.trim().parse::<usize>().ok());
+    set.unwrap_or(SOCKET_BUFFER).saturating_add(LAST_WRITE)
 }
 
 /// Batches into bytes, on one connection.

@@ -30,7 +30,8 @@ use arrow_array::RecordBatch;
 use self::folder::Folder;
 use self::queue::{Queue, Shared};
 use self::segment::SegmentWriter;
-use super::consumer::{Link, Notices, Refused};
+use super::consumer::{Link, Refused};
+use super::told::{Lost, Notices};
 use super::{Sink, SinkError, Target};
 use crate::findings::batch::{BatchPolicy, Batcher};
 use crate::findings::row::Row;
@@ -74,6 +75,7 @@ pub(super) struct SpooledSink {
     folder: Folder,
     shared: Arc<Shared>,
     notices: Notices,
+    lost: Lost,
     size: u64,
     segment: Option<SegmentWriter>,
     /// When the disk last took nothing.
@@ -92,7 +94,7 @@ impl SpooledSink {
         let folder = Folder::open(&spool.folder, &target)?;
         let left = folder.segments().map_err(|error| target.error(error))?;
         let shared = Arc::new(Shared::new(Queue::new(left, folder.next())));
-        let notices = link.notices();
+        let (notices, lost) = (link.notices(), shared.lock().lost());
         let (theirs, place) = (Arc::clone(&shared), folder.clone());
         thread::Builder::new()
             .name("deliver".to_owned())
@@ -102,7 +104,8 @@ impl SpooledSink {
         let most = usize::try_from(segment_size(size) / 2).unwrap_or(usize::MAX);
         let policy = BatchPolicy { max_bytes: policy.max_bytes.min(most), ..policy };
         let batcher = Batcher::new(policy);
-        Ok(Self { target, batcher, folder, shared, notices, size, segment: None, failed: None })
+        let (segment, failed) = (None, None);
+        Ok(Self { target, batcher, folder, shared, notices, lost, size, segment, failed })
     }
 
     fn take_in(&mut self, batch: Option<RecordBatch>) -> Result<(), SinkError> {
@@ -153,18 +156,33 @@ impl SpooledSink {
             self.segment = None;
             self.shared.lock().seal();
         }
-        let mut segment = match self.segment.take() {
-            Some(segment) => segment,
-            None => {
-                let number = self.shared.lock().next_number();
-                let segment = SegmentWriter::create(&self.folder.segment(number))?;
-                self.shared.lock().begin(number);
-                segment
+        match self.segment.take() {
+            Some(mut segment) => {
+                let bytes = segment.append(batch)?;
+                self.segment = Some(segment);
+                Ok(bytes)
             }
-        };
-        let bytes = segment.append(batch)?;
-        self.segment = Some(segment);
-        Ok(bytes)
+            None => self.begin(batch),
+        }
+    }
+
+    /// Begins a segment with a batch; how many bytes that took.
+    fn begin(&mut self, batch: &RecordBatch) -> Result<u64, Refused> {
+        let number = self.shared.lock().next_number();
+        let path = self.folder.segment(number);
+        let mut segment = SegmentWriter::create(&path)?;
+        match segment.append(batch) {
+            Ok(bytes) => {
+                self.shared.lock().begin(number);
+                self.segment = Some(segment);
+                Ok(bytes)
+            }
+            Err(error) => {
+                // It holds nothing; if it stays, the next process removes it.
+                let _ = std::fs::remove_file(path);
+                Err(error)
+            }
+        }
     }
 
     /// Lets the oldest segments go while there are too many.
@@ -174,7 +192,7 @@ impl SpooledSink {
             let Some(evicted) = self.shared.lock().evict(most) else { return };
             let path = self.folder.segment(evicted.number);
             let rows = evicted.rows.unwrap_or_else(|| segment::count(&path, evicted.batches));
-            self.shared.lock().lose(rows.saturating_sub(evicted.in_hand));
+            self.lost.add(rows.saturating_sub(evicted.in_hand));
             // If it stays, it is found again by the next process.
             let _ = std::fs::remove_file(path);
         }
@@ -209,6 +227,7 @@ impl Sink for SpooledSink {
             self.notices.tell(format!("{folder}: {size} KiB of findings wait for the next start"));
         }
         if rows > 0 {
+            self.lost.add(rows);
             return Err(SinkError::Unwritten { target: self.target.0, rows });
         }
         flushed
@@ -222,8 +241,8 @@ impl Sink for SpooledSink {
         !self.shared.lock().is_over()
     }
 
-    fn lost(&self) -> u64 {
-        self.shared.lock().lost()
+    fn lost(&self) -> Lost {
+        self.lost.clone()
     }
 
     fn spooled(&self) -> u64 {

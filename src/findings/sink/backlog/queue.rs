@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use arrow_array::RecordBatch;
 
 use super::super::SinkError;
+use super::super::told::Lost;
 use super::folder::Left;
 
 /// Most batches that wait in memory while the disk takes none.
@@ -22,7 +23,7 @@ pub(super) struct Shared {
 pub(super) struct Queue {
     entries: VecDeque<Entry>,
     next: u64,
-    lost: u64,
+    lost: Lost,
     /// The batch that is being delivered: where it is from, and its rows.
     in_hand: Option<(u64, u64)>,
     ending: bool,
@@ -155,7 +156,7 @@ impl Queue {
         Self {
             entries: left.into_iter().map(entry).collect(),
             next,
-            lost: 0,
+            lost: Lost::default(),
             in_hand: None,
             ending: false,
             over: false,
@@ -209,7 +210,8 @@ impl Queue {
         let oldest = self.entries.iter().position(is_held);
         let Some(entry) = oldest.and_then(|oldest| self.entries.remove(oldest)) else { return };
         if let What::Held(batch) = entry.what {
-            self.lost += (batch.num_rows() as u64).saturating_sub(self.rows_in_hand(entry.number));
+            let in_hand = self.rows_in_hand(entry.number);
+            self.lost.add((batch.num_rows() as u64).saturating_sub(in_hand));
         }
     }
 
@@ -229,12 +231,8 @@ impl Queue {
         Some(Evicted { number, batches: segment.delivered, rows, in_hand })
     }
 
-    pub(super) fn lose(&mut self, rows: u64) {
-        self.lost += rows;
-    }
-
-    pub(super) fn lost(&self) -> u64 {
-        self.lost
+    pub(super) fn lost(&self) -> Lost {
+        self.lost.clone()
     }
 
     /// Bytes on disk of what was not delivered.
@@ -282,7 +280,8 @@ impl Queue {
         };
         segment.batches = Some(segment.delivered);
         segment.open = false;
-        self.lost += segment.rows.unwrap_or(0).saturating_sub(segment.rows_delivered);
+        let rows = segment.rows.unwrap_or(0).saturating_sub(segment.rows_delivered);
+        self.lost.add(rows);
     }
 
     /// The segment has gone from the disk.

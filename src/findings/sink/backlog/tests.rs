@@ -123,7 +123,7 @@ fn a_consumer_that_comes_late_gets_everything_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let (mut sink, seen) = sink(folder.path(), 16 << 20, Mood::Absent);
     write(&mut sink, 0..50);
-    assert!(sink.spooled() > 0 && sink.lost() == 0);
+    assert!(sink.spooled() > 0 && sink.lost().get() == 0);
     seen.set(Mood::Takes);
     assert_eq!(seen.rows(50), numbers(0..50));
     seen.set(Mood::Absent);
@@ -166,7 +166,7 @@ fn a_full_spool_loses_its_oldest_rows_and_counts_them() {
             segments(folder.path()).iter().map(|it| fs::metadata(it).unwrap().len()).sum();
         assert!(bytes <= size, "{bytes}");
     }
-    let lost = sink.lost();
+    let lost = sink.lost().get();
     assert!(lost > 0 && lost < 400, "{lost}");
     seen.set(Mood::Takes);
     let rows = seen.rows(400 - usize::try_from(lost).unwrap());
@@ -184,7 +184,7 @@ fn rows_that_an_earlier_process_left_are_counted_when_they_go() {
     first.finish().unwrap();
     let (mut second, seen) = sink(folder.path(), Spool::MIN_SIZE, Mood::Absent);
     write(&mut second, 400..401);
-    let lost = second.lost();
+    let lost = second.lost().get();
     assert!(lost > 0, "{lost}");
     seen.set(Mood::Takes);
     let rows = seen.rows(401 - usize::try_from(lost).unwrap());
@@ -240,9 +240,9 @@ fn a_disk_that_takes_nothing_does_not_come_between() {
     // A consumer who is not there either loses the oldest.
     seen.set(Mood::Absent);
     write(&mut sink, 5..50);
-    assert!(sink.lost() > 20 && sink.lost() < 45, "{}", sink.lost());
+    assert!(sink.lost().get() > 20 && sink.lost().get() < 45, "{}", sink.lost().get());
     seen.set(Mood::Takes);
-    let rows = seen.rows(45 - usize::try_from(sink.lost()).unwrap());
+    let rows = seen.rows(45 - usize::try_from(sink.lost().get()).unwrap());
     assert_eq!(rows.last(), Some(&49));
     fs::create_dir(&output).unwrap();
     sink.failed = None;
