@@ -42,7 +42,7 @@ impl Folder {
     pub(super) fn open(spools: &Path, target: &Target) -> Result<Self, SinkError> {
         let path = spools.join(name(&target.0));
         let error = |error: io::Error| Target(path.display().to_string()).error(error);
-        fs::create_dir_all(&path).map_err(error)?;
+        create(&path).map_err(error)?;
         let mut options = OpenOptions::new();
         let note = options.read(true).write(true).create(true).truncate(false);
         let mut note = note.open(path.join(NOTE)).map_err(error)?;
@@ -102,6 +102,14 @@ impl Folder {
         let text = format!("{number:020} {batches:020}\n");
         let _ = note.rewind().and_then(|()| note.write_all(text.as_bytes()));
     }
+}
+
+/// Creates a folder that nobody else looks into.
+fn create(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path)
 }
 
 fn parse(note: &str) -> Option<(u64, u64)> {

@@ -112,7 +112,7 @@ impl SpooledSink {
         if let Some(batch) = batch {
             self.spool(batch);
         }
-        self.shared.lock().over().map_or(Ok(()), Err)
+        self.shared.lock().take_error().map_or(Ok(()), Err)
     }
 
     /// Writes a batch to disk, or keeps it in memory if the disk does not take it.
@@ -125,7 +125,10 @@ impl SpooledSink {
         }
         match self.append(&batch) {
             Ok(bytes) => {
-                self.failed = None;
+                if self.failed.take().is_some() {
+                    let folder = self.folder.path().display();
+                    self.notices.tell(format!("{folder}: findings are spooled again"));
+                }
                 self.shared.lock().written(bytes, rows);
                 self.make_room();
             }

@@ -301,7 +301,7 @@ impl Queue {
     }
 
     /// The error that ended it, once.
-    pub(super) fn over(&mut self) -> Option<SinkError> {
+    pub(super) fn take_error(&mut self) -> Option<SinkError> {
         self.error.take()
     }
 
