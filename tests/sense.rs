@@ -276,6 +276,60 @@ fn a_reader_that_reads_nothing_holds_nothing_up() {
     });
 }
 
+/// Findings that are counted as lost, and frames as well.
+fn lost(statistics: &Path) -> [u64; 2] {
+    let counted = json(statistics);
+    [&counted["outputs"]["findings_lost"], &counted["interfaces"][0]["lost"]]
+        .map(|counter| counter.as_u64().unwrap())
+}
+
+#[test]
+fn a_full_disk_costs_findings_and_no_packets() {
+    Network::run(|network| {
+        let folder = tempfile::tempdir().unwrap();
+        let statistics = folder.path().join("stats.json");
+        let disk = folder.path().join("disk");
+        std::fs::create_dir(&disk).unwrap();
+        for rotate in ["", "--rotate 1h"] {
+            let path = disk.join("findings.jsonl");
+            let line = format!("--messages --stats {}", statistics.display());
+            let line = format!("-i {WATCHED} {line} -o {} {rotate}", path.display());
+            let mut sensor = network.sense_on_disk(&disk, "size=64k", &line);
+            let inside = sensor.root().join(disk.strip_prefix("/").unwrap());
+            network.send(&corpus::path("p-py130-20sessions.pcap"));
+            sensor.wait_for("cannot write");
+            // What was written stays, as whole lines but for the last.
+            let [name] = &names(&inside)[..] else { panic!("one partial file") };
+            let text = std::fs::read_to_string(inside.join(name)).unwrap();
+            let whole = &text[..text.rfind('\n').unwrap()];
+            assert!(whole.lines().count() > 10);
+            assert!(whole.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+            let ended = sensor.end().exits(3);
+            assert!(ended.stderr.contains("No space left"), "{}", ended.stderr);
+            let [findings, frames] = lost(&statistics);
+            assert!(findings > 0, "{rotate}");
+            assert_eq!(frames, 0, "{rotate}");
+        }
+    });
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_said_at_the_start() {
+    Network::run(|network| {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = folder.path().display();
+        for output in [
+            format!("-o {disk}/f.jsonl"),
+            format!("-o {disk}/f.arrow --rotate 1h"),
+            format!("-o unix:/nonexistent --spool {disk}/spool"),
+        ] {
+            let line = format!("-i {WATCHED} {output}");
+            let said = network.run_on_disk(folder.path(), "ro", &line).exits(2);
+            assert!(said.stderr.contains("Read-only file system"), "{output}: {}", said.stderr);
+        }
+    });
+}
+
 /// A capture filter that the kernel runs, and one that it cannot.
 #[cfg(feature = "libpcap")]
 #[test]
@@ -343,6 +397,7 @@ fn metrics_tell_how_it_fares() {
             "mcpwatch_interface_up{interface=\"rx0\"} 1",
             "mcpwatch_ring_blocks{interface=\"rx0\"} 64",
             "mcpwatch_resident_memory_bytes ",
+            "mcpwatch_spool_bytes 0",
             "mcpwatch_processing_lag_seconds_bucket{le=\"+Inf\"}",
         ] {
             assert!(text.contains(name), "{name}: {text}");

@@ -4,12 +4,17 @@
 #![allow(clippy::unwrap_used)]
 
 mod cli;
+#[cfg(target_os = "linux")]
+mod consumers;
 mod docs;
 mod evasion;
+#[cfg(feature = "flight")]
+mod flight;
 mod fuzz_corpus;
 mod names;
 #[cfg(target_os = "linux")]
 mod operate;
+mod pace;
 mod policy;
 mod property;
 mod quic;

@@ -54,7 +54,7 @@ fn many_captures_in_one_file() {
         let begin = own[0].nanos;
         let shift = |frame: Frame| Frame {
             nanos: 1_800_000_000_000_000_000 + frame.nanos - begin,
-            data: on_network(frame.data, index as u8),
+            data: packet::on_network(frame.data, index as u8),
             ..frame
         };
         frames.extend(own.into_iter().map(shift));
@@ -97,17 +97,6 @@ fn same_for_all_workers(what: &str, paths: &[PathBuf]) -> Found {
         assert_eq!(alone.errors, found.errors, "{what}, {workers} workers, errors");
     }
     alone
-}
-
-/// Moves hosts of 10.20.0.0/24 to a network of their own, so that captures with
-/// the same addresses do not mix. Checksums are not looked at.
-fn on_network(mut data: Vec<u8>, index: u8) -> Vec<u8> {
-    for at in 0..data.len().min(62).saturating_sub(4) {
-        if data[at..at + 3] == [10, 20, 0] {
-            data[at + 2] = 100 + index;
-        }
-    }
-    data
 }
 
 /// The files of a rotated capture.

@@ -280,6 +280,7 @@ fn comparable(rows: Vec<Row>) -> Vec<Row> {
     let without = |row: Row| Row {
         capture: Default::default(),
         packets: 0,
+        ongoing: None,
         bytes_to_server: 0,
         bytes_to_client: 0,
         ..row

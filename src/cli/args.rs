@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::capture::live::{MAX_SNAP_LENGTH, MIN_RING};
 use crate::findings::Severity;
+use crate::findings::sink::Spool;
 use crate::signature::Strength;
 use crate::workbench::list::FieldPattern;
 use crate::workbench::report::Format;
@@ -116,6 +117,28 @@ pub(crate) struct SenseArgs {
     #[arg(long)]
     pub(crate) tui: bool,
 
+    /// Sum up conversations with news so often while they go on; 0 is never
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_interval)]
+    pub(crate) summary_interval: Duration,
+
+    /// Most message rows of a conversation in a second; 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) message_limit: u32,
+
+    /// Most detections of the same confidence, or threats of the same signature,
+    /// between a client and a server in ten minutes; 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) repeat_limit: u32,
+
+    /// Keep findings on disk, in this folder, until the consumer of an output (unix:PATH,
+    /// grpc://HOST:PORT, -) has taken them
+    #[arg(long, value_name = "DIR")]
+    pub(crate) spool: Option<PathBuf>,
+
+    /// Most that an output may keep there; beyond, the oldest findings are lost
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_spool, requires = "spool")]
+    pub(crate) spool_size: u64,
+
     /// Answer with Prometheus metrics at http://ADDR/metrics, and with /health
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<SocketAddr>,
@@ -192,7 +215,9 @@ pub(crate) struct InterfacesArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DetectionArgs {
     /// Write findings to a file, format by its extension (.arrow, .arrows,
-    /// .parquet, .jsonl, .csv); - is standard output. Repeatable
+    /// .parquet, .jsonl, .csv); - is standard output, unix:PATH a socket that
+    /// somebody listens on, grpc://HOST:PORT a collector that speaks Arrow Flight
+    /// (needs the flight feature). Repeatable
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Vec<PathBuf>,
 
@@ -540,6 +565,19 @@ fn parse_time(text: &str) -> Result<Duration, String> {
     match number.checked_mul(unit) {
         Some(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
         _ => Err(wrong()),
+    }
+}
+
+/// Reads a time that may be none.
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    if text == "0" { Ok(Duration::ZERO) } else { parse_time(text) }
+}
+
+/// A size that a spool can have.
+fn parse_spool(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        size @ Spool::MIN_SIZE.. => Ok(size),
+        _ => Err(format!("a spool needs at least {} bytes", Spool::MIN_SIZE)),
     }
 }
 

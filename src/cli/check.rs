@@ -7,6 +7,7 @@ use super::args::SenseArgs;
 use super::outputs::chain;
 use super::{Exit, cache, complain, detection, log, privileges, sense};
 use crate::capture::live::interfaces;
+use crate::findings::Destination;
 use crate::findings::sink::Format;
 use crate::stream::tls::KeyStore;
 
@@ -32,17 +33,26 @@ fn problems(args: &SenseArgs) -> Vec<String> {
         detection::policy(arguments).map(drop),
         detection::growing_keys(KeyStore::new(), &arguments.keylog).map(drop),
         sense::rotation(args).map(drop),
+        sense::spool(args).map(drop),
         privileges::check(args),
     ]
     .into_iter()
     .filter_map(Result::err)
     .collect();
-    let files = arguments.output.iter().filter(|path| *path != Path::new("-"));
-    problems.extend(files.clone().filter_map(|path| format(path, arguments.format.as_deref())));
-    let others = arguments.stats.iter().filter(|path| *path != Path::new("-"));
-    let written = files.chain(others).chain(&args.service.pid_file);
-    problems.extend(written.filter_map(|path| unwritable(path)));
+    let named = arguments.output.iter().filter(|path| *path != Path::new("-"));
+    problems.extend(named.filter_map(|path| format(path, arguments.format.as_deref())));
+    let files = arguments.output.iter().chain(&arguments.stats).filter(|path| is_file(path));
+    problems.extend(files.chain(&args.service.pid_file).filter_map(|path| unwritable(path)));
+    let spooled = args.spool.iter().map(|folder| match folder.is_dir() {
+        true => folder.join("output"),
+        false => folder.clone(),
+    });
+    problems.extend(spooled.filter_map(|path| unwritable(&path)));
     problems
+}
+
+fn is_file(path: &Path) -> bool {
+    matches!(Destination::from_argument(path), Destination::Path(_))
 }
 
 fn signatures(args: &SenseArgs) -> Result<(), String> {

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::args::{DetectionArgs, Level};
 use super::{cache, log, print};
 use crate::capture::FrameFilter;
-use crate::detect::FindingOptions;
+use crate::detect::{FindingOptions, Pace};
 use crate::engine::{Engine, Limits};
 use crate::findings::Confidence;
 use crate::policy::Policy;
@@ -24,13 +24,14 @@ pub(super) fn engine(
     sources: Vec<String>,
     http_log: bool,
     limits: Limits,
+    pace: Pace,
 ) -> Result<Engine, String> {
     let engine = Engine::builder()
         .signatures(signatures(args)?)
         .cache(cache::folder())
         .policy(policy(args)?)
         .keys(keys)
-        .findings(findings(args, sources))
+        .findings(FindingOptions { pace, ..findings(args, sources) })
         .http_log(http_log)
         .limits(limits)
         .build()
@@ -127,6 +128,7 @@ pub(super) fn findings(args: &DetectionArgs, sources: Vec<String>) -> FindingOpt
         show_secrets: args.show_secrets,
         sensor: args.sensor.clone(),
         sources,
+        pace: Pace::default(),
     }
 }
 

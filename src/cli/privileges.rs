@@ -12,7 +12,11 @@ mod linux {
 
     use super::SenseArgs;
     use crate::cli::{cache, log};
+    use crate::findings::Destination;
     use crate::sandbox::{Hold, Sandbox, User};
+
+    /// What the C library reads when it looks up the name of a host.
+    const NAME_RESOLUTION: [&str; 4] = ["/etc", "/lib", "/usr/lib", "/run/systemd/resolve"];
 
     /// What can be wrong before anything is done.
     pub(in crate::cli) fn check(args: &SenseArgs) -> Result<(), String> {
@@ -53,12 +57,18 @@ mod linux {
             sandbox.reads.extend(around(path));
         }
         for path in arguments.output.iter().chain(&arguments.stats) {
-            match path == Path::new("-") {
+            match Destination::from_argument(path) {
                 // Formats that need two passes put the first one there.
-                true => sandbox.writes.push(std::env::temp_dir()),
-                false => sandbox.writes.extend(around(path)),
+                Destination::Stream(..) => sandbox.writes.push(std::env::temp_dir()),
+                Destination::Path(path) => sandbox.writes.extend(around(&path)),
+                Destination::Socket(_) => {}
+                Destination::Flight(_) => {
+                    sandbox.connects = true;
+                    sandbox.reads.extend(NAME_RESOLUTION.map(PathBuf::from));
+                }
             }
         }
+        sandbox.writes.extend(args.spool.clone());
         sandbox.writes.extend(cache::folder());
         if args.tui {
             // Keys come from there where standard input is something else.

@@ -8,6 +8,7 @@ use super::outputs::{self, Outputs};
 use super::progress::Bar;
 use super::{Exit, complain, detection, print, signals};
 use crate::capture::{Block, Fill, Frame, FrameFilter, Inputs, Replay};
+use crate::detect::Pace;
 use crate::engine::{BlockSource, Engine, Limits, coverage};
 use crate::findings::{Confidence, FindingSink, HttpRequest, Row};
 use crate::report::terminal;
@@ -39,7 +40,8 @@ impl<'a> Scan<'a> {
         let sources = replay.names().iter().map(|name| name.to_string()).collect();
         let limits = Limits::for_memory(args.memcap, detection::workers(arguments));
         let keys = detection::keys(&arguments.keylog)?;
-        let engine = detection::engine(arguments, keys, sources, args.http_log.is_some(), limits)?;
+        let (http_log, pace) = (args.http_log.is_some(), Pace::default());
+        let engine = detection::engine(arguments, keys, sources, http_log, limits, pace)?;
         let bar = Bar::new(replay.progress(), !args.no_progress && !arguments.quiet);
         let outputs = Outputs::open(arguments, args.http_log.as_deref(), outputs::plain)?;
         let source = Captures { replay, filter, stop: Arc::default() };

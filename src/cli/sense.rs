@@ -17,10 +17,11 @@ use super::view::{self, LiveView};
 use super::{Exit, check, complain, detection, log, print, privileges, signals};
 use crate::capture::live::{InterfaceState, InterfaceStatus, LiveCapture, LiveOptions, LiveStatus};
 use crate::capture::{Block, Fill, Frame};
+use crate::detect::Pace;
 use crate::engine::{BlockSource, Engine, Limits, Statistics, coverage};
 use crate::findings::batch::BatchPolicy;
 use crate::findings::sink::{
-    self, Format, QueueLimits, QueuedSink, RotatingSink, Rotation, Sink, SinkError,
+    self, Format, QueueLimits, QueuedSink, RotatingSink, Rotation, Sink, SinkError, Spool,
 };
 use crate::findings::{Confidence, Destination, FindingSink, HttpRequest, Row};
 use crate::metrics::{Metrics, server};
@@ -79,8 +80,8 @@ impl<'a> Sense<'a> {
         let limits = Limits::for_memory(args.memcap, workers);
         let store = key_store(args);
         let keys = detection::growing_keys(store.clone(), &arguments.keylog)?;
-        let sources = args.interface.clone();
-        let engine = detection::engine(arguments, keys, sources, false, limits.clone())?;
+        let (sources, pace) = (args.interface.clone(), pace(args));
+        let engine = detection::engine(arguments, keys, sources, false, limits.clone(), pace)?;
         privileges::check(args)?;
         let options = LiveOptions {
             snap_length: args.snap_length,
@@ -93,12 +94,19 @@ impl<'a> Sense<'a> {
         let (stop, asked) = (signals::end(), signals::reload());
         let live = LiveCapture::open(&args.interface, options, Arc::clone(&stop))
             .map_err(|error| error.to_string())?;
-        let rotation = rotation(args)?;
+        let (rotation, spool) = (rotation(args)?, spool(args)?);
         let listener = args.metrics.map(|address| listen(address, arguments.quiet)).transpose()?;
         let pid_file = args.service.pid_file.as_deref().map(PidFile::write).transpose()?;
+        if let Some(Spool { folder, .. }) = &spool {
+            // Only what is there can be kept within reach.
+            std::fs::create_dir_all(folder)
+                .map_err(|error| format!("--spool {}: {error}", folder.display()))?;
+        }
         // Threads that are started before it keep what they have.
         privileges::give_up(args)?;
-        let outputs = Outputs::open(arguments, None, |path, format| open(path, format, rotation))?;
+        let outputs = Outputs::open(arguments, None, |path, format| {
+            open(path, format, rotation, spool.as_ref())
+        })?;
         let metrics = Arc::new(Metrics::new(live.status()));
         if let Some(listener) = listener {
             let metrics = Arc::clone(&metrics);
@@ -133,10 +141,11 @@ impl<'a> Sense<'a> {
         let status = source.live.status();
         statistics.capture = status.counters();
         let Watched { mut outputs, view, .. } = watched;
-        let lost = outputs.lost();
         let trouble = outputs.finish();
+        let lost = outputs.lost();
         // After the files: a terminal that takes nothing can hold up what is said.
         view.close();
+        outputs.take_notices().iter().for_each(|notice| log::warning("output", notice).say());
         trouble.iter().for_each(|message| log::error("output", message).say());
         let mut incomplete = !trouble.is_empty() || statistics.capture.frames_lost + lost > 0;
         let text = stats(&statistics, &status.interfaces(), outputs.findings, lost);
@@ -169,14 +178,24 @@ fn reload(
     metrics: Arc<Metrics>,
 ) -> Reload {
     let (arguments, interfaces) = (args.detection.clone(), args.interface.clone());
+    let pace = pace(args);
     Reload::new(asked, move || {
         let keys = detection::growing_keys(store.clone(), &arguments.keylog);
         let engine = keys.and_then(|keys| {
-            detection::engine(&arguments, keys, interfaces.clone(), false, limits.clone())
+            detection::engine(&arguments, keys, interfaces.clone(), false, limits.clone(), pace)
         });
         metrics.reloaded(engine.is_ok());
         engine
     })
+}
+
+/// How often findings may come.
+fn pace(args: &SenseArgs) -> Pace {
+    Pace {
+        summary_interval: Some(args.summary_interval).filter(|interval| !interval.is_zero()),
+        messages: Some(args.message_limit).filter(|limit| *limit > 0),
+        repeats: Some(args.repeat_limit).filter(|limit| *limit > 0),
+    }
 }
 
 /// When files are to be followed by others.
@@ -184,7 +203,8 @@ pub(super) fn rotation(args: &SenseArgs) -> Result<Option<Rotation>, String> {
     if args.rotate.is_empty() {
         return Ok(None);
     }
-    if args.detection.output.is_empty() || args.detection.output.iter().any(|it| it == "-") {
+    let outputs = &args.detection.output;
+    if outputs.is_empty() || outputs.iter().any(|it| is_consumer(it)) {
         return Err("--rotate needs files: give each --output a name".to_owned());
     }
     let mut rotation = Rotation { keep: args.keep, ..Rotation::default() };
@@ -197,16 +217,36 @@ pub(super) fn rotation(args: &SenseArgs) -> Result<Option<Rotation>, String> {
     Ok(Some(rotation))
 }
 
+/// Where findings wait whose consumers do not take them.
+pub(super) fn spool(args: &SenseArgs) -> Result<Option<Spool>, String> {
+    let Some(folder) = &args.spool else { return Ok(None) };
+    let outputs = &args.detection.output;
+    if !outputs.iter().any(|it| is_consumer(it)) {
+        return Err("--spool needs an output that somebody takes, such as unix:PATH".to_owned());
+    }
+    Ok(Some(Spool { folder: folder.clone(), size: args.spool_size }))
+}
+
+/// Whether an output is read by somebody while it is written.
+fn is_consumer(output: &Path) -> bool {
+    output == "-" || Destination::from_argument(output).is_consumer()
+}
+
 fn open(
     path: &Path,
     format: Format,
     rotation: Option<Rotation>,
+    spool: Option<&Spool>,
 ) -> Result<Box<dyn Sink>, SinkError> {
     let policy = BatchPolicy { max_age: MAX_AGE, ..BatchPolicy::default() };
     let destination = Destination::from_argument(path);
     let name = destination.name();
+    let spool = spool.filter(|_| is_consumer(path));
     let sink: Box<dyn Sink> = match rotation {
         Some(rotation) => Box::new(RotatingSink::open(path, format, policy, rotation)?),
+        None if destination.is_consumer() || spool.is_some() => {
+            sink::open_consumer(destination, format, policy, spool)?
+        }
         None => sink::open(destination, format, policy)?,
     };
     // Whoever takes the findings must not hold up the packets.
@@ -354,9 +394,12 @@ impl FindingSink for Watched {
     fn block_end(&mut self, through: Option<Timestamp>) {
         let now = Instant::now();
         self.outputs.tick(now);
-        self.metrics.through(through, self.outputs.lost());
+        self.metrics.through(through, self.outputs.lost(), self.outputs.spooled());
         for message in self.outputs.take_trouble() {
             log::error("output", message).say();
+        }
+        for notice in self.outputs.take_notices() {
+            log::warning("output", notice).say();
         }
         self.watch.look(now).iter().for_each(Entry::say);
     }

@@ -54,6 +54,11 @@ counters! {
         exchanges_evicted,
         /// Rows written.
         rows,
+        /// Rows of messages left out because a conversation had too many in a second.
+        message_rows_limited,
+        /// Detections and threats left out because the same was said of the same client
+        /// and server too often.
+        repeats_limited,
     }
 }
 
@@ -116,6 +121,8 @@ pub(crate) struct Collector {
     conversations: BTreeMap<ConversationId, Conversation>,
     /// Conversations by time of last sight, for the eviction of the idlest.
     by_age: BTreeSet<(Timestamp, ConversationId)>,
+    /// Conversations with news, by the time that they are summed up.
+    summaries: BTreeSet<(Timestamp, ConversationId)>,
     index: Index,
     names: NameMemory,
     next: u64,
@@ -130,6 +137,7 @@ impl Collector {
             flows: HashMap::new(),
             conversations: BTreeMap::new(),
             by_age: BTreeSet::new(),
+            summaries: BTreeSet::new(),
             index: Index::default(),
             names: NameMemory::new(NameLimits::default()),
             next: 0,
@@ -143,6 +151,7 @@ impl Collector {
     pub(crate) fn counters(&self) -> CollectorCounters {
         let mut counters = self.counters;
         counters.rows = self.rows.written();
+        counters.repeats_limited = self.rows.repeats();
         counters
     }
 
@@ -218,6 +227,28 @@ impl Collector {
         for id in idle {
             self.end_conversation(id, sink);
         }
+        while let Some((due, id)) = self.summaries.first().copied()
+            && due <= now
+        {
+            self.summaries.pop_first();
+            let Some(conversation) = self.conversations.get_mut(&id) else { continue };
+            conversation.summary_due = None;
+            conversation.summarised = Some(now);
+            self.rows.summary(conversation, sink);
+        }
+    }
+
+    /// There is news of a conversation, which is to be summed up when it is time.
+    fn plan_summary(&mut self, id: ConversationId) {
+        let Some(interval) = self.rows.pace().summary_interval else { return };
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        if conversation.summary_due.is_some() {
+            return;
+        }
+        let last = conversation.summarised.unwrap_or(conversation.first.time);
+        let due = last.after(interval);
+        conversation.summary_due = Some(due);
+        self.summaries.insert((due, id));
     }
 
     /// The input is over: every conversation is written, oldest first.
@@ -227,6 +258,7 @@ impl Collector {
         }
         self.flows.clear();
         self.by_age.clear();
+        self.summaries.clear();
         self.index = Index::default();
     }
 
@@ -728,11 +760,17 @@ impl Collector {
         describe(state, exchange, &message);
         weigh(state, &message);
         self.apply(conversation, at, &message.signals, &message.facts.excerpt, sink);
+        self.plan_summary(conversation);
+        let pace = self.rows.pace();
         let (Some(flow), Some(state)) =
-            (self.flows.get(&id), self.conversations.get(&conversation))
+            (self.flows.get(&id), self.conversations.get_mut(&conversation))
         else {
             return;
         };
+        if self.rows.tells_of_messages() && !state.rate.admits(at.time, pace.messages) {
+            self.counters.message_rows_limited += 1;
+            return;
+        }
         let exchange = message.exchange.and_then(|exchange| flow.exchanges.get(&exchange));
         let row = MessageRow {
             flow: &flow.facts,
@@ -925,6 +963,9 @@ impl Collector {
     fn forget(&mut self, id: ConversationId) -> Option<Conversation> {
         let conversation = self.conversations.remove(&id)?;
         self.by_age.remove(&(conversation.last.time, id));
+        if let Some(due) = conversation.summary_due {
+            self.summaries.remove(&(due, id));
+        }
         self.index.remove(id);
         Some(conversation)
     }

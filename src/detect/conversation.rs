@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::event::{FlowFacts, Identity, Implementation, MessageFacts, Volume};
+use super::pace::MessageRate;
 use super::verdict::Verdict;
 use crate::findings::{Confidence, HttpColumns, McpTransport, MessageKind, TlsColumns};
 use crate::flow::PacketRef;
 use crate::stream::{Direction, ExchangeId};
+use crate::time::Timestamp;
 
 /// Methods told apart in one conversation; the rest is counted together.
 const MAX_METHODS: usize = 256;
@@ -80,6 +82,12 @@ pub(super) struct Conversation {
     /// Flows that are open and last carried this conversation.
     pub(super) open_flows: u32,
     pub(super) progress: Progress,
+    /// Rows of its messages.
+    pub(super) rate: MessageRate,
+    /// When it is to be summed up next, as there is news.
+    pub(super) summary_due: Option<Timestamp>,
+    /// When it last was.
+    pub(super) summarised: Option<Timestamp>,
     /// Clients that share a conversation may have used the same id at once; the
     /// exchange then tells their requests apart.
     pending: HashMap<(Direction, String), VecDeque<Waiting>>,
@@ -129,6 +137,9 @@ impl Conversation {
             messages: 0,
             open_flows: 0,
             progress: Progress::default(),
+            rate: MessageRate::default(),
+            summary_due: None,
+            summarised: None,
             pending: HashMap::new(),
             pending_order: VecDeque::new(),
         }
@@ -332,7 +343,6 @@ mod tests {
     use crate::decode::TunnelPath;
     use crate::detect::event::Weight;
     use crate::flow::Protocol;
-    use crate::time::Timestamp;
 
     fn conversation() -> Conversation {
         let first = PacketRef { source: SourceId(0), number: 1, time: Timestamp::MIN };

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::conversation::{Asked, Conversation};
 use super::event::{FlowFacts, Implementation, LoggedRequest, MessageFacts};
+use super::pace::{Pace, Repeats};
 use super::redact;
 use crate::findings::{
     CaptureColumns, Confidence, FindingSink, FlowColumns, Governance, HttpColumns, HttpRequest,
@@ -30,6 +31,8 @@ pub struct FindingOptions {
     pub sensor: Option<String>,
     /// Names of the sources, by [`crate::capture::SourceId`].
     pub sources: Vec<String>,
+    /// How often they may come.
+    pub pace: Pace,
 }
 
 impl Default for FindingOptions {
@@ -40,6 +43,7 @@ impl Default for FindingOptions {
             show_secrets: false,
             sensor: None,
             sources: Vec::new(),
+            pace: Pace::default(),
         }
     }
 }
@@ -62,6 +66,7 @@ pub(crate) struct RowWriter {
     policy: Policy,
     signatures: Arc<SignatureSet>,
     written: u64,
+    repeats: Repeats,
 }
 
 impl RowWriter {
@@ -70,7 +75,8 @@ impl RowWriter {
         policy: Policy,
         signatures: Arc<SignatureSet>,
     ) -> Self {
-        Self { options, policy, signatures, written: 0 }
+        let repeats = Repeats::new(options.pace.repeats);
+        Self { options, policy, signatures, written: 0, repeats }
     }
 
     /// Goes over to another policy and other signatures; gives the indices that the
@@ -93,6 +99,15 @@ impl RowWriter {
         self.written
     }
 
+    /// Detections and threats that were left out as repeats.
+    pub(super) fn repeats(&self) -> u64 {
+        self.repeats.left_out()
+    }
+
+    pub(super) fn pace(&self) -> Pace {
+        self.options.pace
+    }
+
     /// A conversation first reached the confidence it now has.
     pub(super) fn detection(
         &mut self,
@@ -101,6 +116,10 @@ impl RowWriter {
         sink: &mut dyn FindingSink,
     ) {
         let Some(confidence) = self.wanted(conversation) else { return };
+        let what = confidence.as_str();
+        if !self.repeats.admits(Kind::Detection, what, conversation, at.time) {
+            return;
+        }
         let mut row = self.base(Kind::Detection, conversation, confidence);
         row.id = row_id(Kind::Detection, conversation, &[confidence.as_str()]);
         row.capture = self.capture(at);
@@ -120,6 +139,10 @@ impl RowWriter {
         sink: &mut dyn FindingSink,
     ) {
         let Some(confidence) = self.wanted(conversation) else { return };
+        let what = &self.signatures.signature(index).id;
+        if !self.repeats.admits(Kind::Threat, what, conversation, at.time) {
+            return;
+        }
         let mut row = self.base(Kind::Threat, conversation, confidence);
         let signature = self.signatures.signature(index);
         row.id = row_id(Kind::Threat, conversation, &[&signature.id]);
@@ -136,6 +159,20 @@ impl RowWriter {
     /// A conversation is over. Tentative ones that never got beyond `possible`
     /// have had their detection and are not summed up.
     pub(super) fn conversation(&mut self, conversation: &Conversation, sink: &mut dyn FindingSink) {
+        self.sum_up(conversation, None, sink);
+    }
+
+    /// A conversation goes on, and there is news of it: what it came to so far.
+    pub(super) fn summary(&mut self, conversation: &Conversation, sink: &mut dyn FindingSink) {
+        self.sum_up(conversation, Some(true), sink);
+    }
+
+    fn sum_up(
+        &mut self,
+        conversation: &Conversation,
+        ongoing: Option<bool>,
+        sink: &mut dyn FindingSink,
+    ) {
         let Some(confidence) = self.wanted(conversation) else { return };
         if confidence == Confidence::Possible && conversation.messages == 0 {
             return;
@@ -153,7 +190,9 @@ impl RowWriter {
             })
             .collect();
         row.mcp.tools = conversation.tools.iter().cloned().collect();
-        row.title = format!("{}: {} messages", parties(&row), conversation.messages);
+        let so_far = if ongoing == Some(true) { " so far" } else { "" };
+        row.title = format!("{}: {} messages{so_far}", parties(&row), conversation.messages);
+        row.ongoing = ongoing;
         self.write(row, sink);
     }
 
@@ -215,6 +254,11 @@ impl RowWriter {
         });
     }
 
+    /// Whether there are rows of messages.
+    pub(super) fn tells_of_messages(&self) -> bool {
+        self.options.messages
+    }
+
     /// Whether there are rows of a conversation.
     pub(super) fn tells_of(&self, conversation: &Conversation) -> bool {
         self.wanted(conversation).is_some()
@@ -262,6 +306,7 @@ impl RowWriter {
             bytes_to_server: conversation.volume.to_server,
             bytes_to_client: conversation.volume.to_client,
             packets: conversation.volume.packets,
+            ongoing: None,
         }
     }
 

@@ -237,6 +237,9 @@ pub static COLUMNS: &[Column] = &[
     column!("bytes_to_client", U64, PRESENT,
         "Payload bytes from server to client.", bytes_to_client),
     column!("packets", U64, PRESENT, "Packets.", packets),
+    column!("ongoing", Bool, OPTIONAL,
+        "`true` in a `conversation` row of a conversation that goes on: a later row with the same `id` replaces it.",
+        ongoing),
 ];
 
 const TRANSPORTS: &[&str] = &["tcp", "udp"];

@@ -3,8 +3,8 @@
 //!
 //! A file is written beside its final name, as `.NAME.PID.partial`, and renamed
 //! when it is finished. Who looks at the name sees the last whole file or none;
-//! what a killed process had written stays in the partial file. Pipes, devices
-//! and standard output are written to directly.
+//! what a killed process had written stays in the partial file. Pipes, devices,
+//! sockets and standard output are written to directly.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -18,15 +18,36 @@ pub enum Destination {
     Path(PathBuf),
     /// A stream, with its name for messages.
     Stream(String, Box<dyn Write + Send>),
+    /// A Unix socket that a consumer listens on.
+    Socket(PathBuf),
+    /// A collector that speaks Arrow Flight, as `grpc://HOST:PORT[/PATH]`.
+    Flight(String),
 }
 
+/// What the name of a Unix socket begins with.
+const UNIX: &str = "unix:";
+
+/// What the address of a collector begins with.
+const FLIGHT: &str = "grpc://";
+
 impl Destination {
-    /// What an argument of `--output` means: `-` is standard output.
+    /// What an argument of `--output` means: `-` is standard output, `unix:PATH` a
+    /// socket, `grpc://…` a collector, all else a file.
     pub fn from_argument(argument: &Path) -> Self {
-        if argument == Path::new("-") {
-            return Self::Stream("standard output".to_owned(), Box::new(io::stdout()));
+        match argument.to_str() {
+            Some("-") => Self::Stream("standard output".to_owned(), Box::new(io::stdout())),
+            Some(address) if address.starts_with(FLIGHT) => Self::Flight(address.to_owned()),
+            Some(text) => match text.strip_prefix(UNIX) {
+                Some(path) => Self::Socket(path.into()),
+                None => Self::Path(argument.to_owned()),
+            },
+            None => Self::Path(argument.to_owned()),
         }
-        Self::Path(argument.to_owned())
+    }
+
+    /// Whether somebody takes the findings there who may be slow, die and come back.
+    pub fn is_consumer(&self) -> bool {
+        matches!(self, Self::Socket(_) | Self::Flight(_))
     }
 
     /// Its name, for messages.
@@ -34,6 +55,8 @@ impl Destination {
         match self {
             Self::Path(path) => path.display().to_string(),
             Self::Stream(name, _) => name.clone(),
+            Self::Socket(path) => format!("{UNIX}{}", path.display()),
+            Self::Flight(address) => address.clone(),
         }
     }
 
@@ -41,6 +64,8 @@ impl Destination {
     pub(crate) fn resolve(self) -> io::Result<Place> {
         let path = match self {
             Self::Stream(_, writer) => return Ok(Place::Stream(writer)),
+            Self::Socket(path) => return connect(&path).map(Place::Stream),
+            Self::Flight(_) => return Err(io::ErrorKind::Unsupported.into()),
             Self::Path(path) => path,
         };
         match fs::metadata(&path) {
@@ -63,6 +88,18 @@ impl fmt::Debug for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Destination").field(&self.name()).finish()
     }
+}
+
+/// Connects to a socket that somebody listens on.
+#[cfg(unix)]
+pub(crate) fn connect(path: &Path) -> io::Result<Box<dyn Write + Send>> {
+    Ok(Box::new(std::os::unix::net::UnixStream::connect(path)?))
+}
+
+/// There are no such sockets here.
+#[cfg(not(unix))]
+pub(crate) fn connect(_path: &Path) -> io::Result<Box<dyn Write + Send>> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// How a destination must be written.

@@ -214,6 +214,8 @@ pub struct Row {
     pub bytes_to_client: u64,
     /// Packets.
     pub packets: u64,
+    /// Whether a conversation that is summed up goes on.
+    pub ongoing: Option<bool>,
 }
 
 impl Row {

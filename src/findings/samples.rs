@@ -46,6 +46,7 @@ pub(crate) fn bare() -> Row {
         bytes_to_server: 0,
         bytes_to_client: 0,
         packets: 1,
+        ongoing: None,
     }
 }
 
@@ -148,6 +149,14 @@ pub(crate) fn conversation() -> Row {
     row
 }
 
+/// The same conversation, before it was over.
+pub(crate) fn ongoing() -> Row {
+    let mut row = conversation();
+    row.end_time = at(300);
+    row.ongoing = Some(true);
+    row
+}
+
 /// An error response.
 pub(crate) fn message() -> Row {
     let mut row = detection();
@@ -178,5 +187,5 @@ pub(crate) fn threat() -> Row {
 
 /// One of each.
 pub(crate) fn rows() -> Vec<Row> {
-    vec![bare(), detection(), message(), threat(), conversation()]
+    vec![bare(), detection(), message(), threat(), ongoing(), conversation()]
 }

@@ -213,6 +213,7 @@ mod tests {
             "bytes_to_server u64",
             "bytes_to_client u64",
             "packets u64",
+            "ongoing bool",
         ];
         let columns: Vec<String> = COLUMNS
             .iter()

@@ -35,6 +35,7 @@ struct Gathered {
     statistics: Statistics,
     findings: Vec<(Kind, Confidence, u64)>,
     findings_lost: u64,
+    spooled: u64,
     lag: Histogram,
     through: Instant,
     reloads: u64,
@@ -50,6 +51,7 @@ impl Metrics {
             statistics: Statistics::default(),
             findings: Vec::new(),
             findings_lost: 0,
+            spooled: 0,
             lag: Histogram::default(),
             through: Instant::now(),
             reloads: 0,
@@ -76,12 +78,13 @@ impl Metrics {
         self.lock().statistics = statistics.clone();
     }
 
-    /// All that was captured up to that time is through, and so many findings could
-    /// not be written.
-    pub fn through(&self, time: Option<Timestamp>, findings_lost: u64) {
+    /// All that was captured up to that time is through, so many findings could not be
+    /// written, and so many bytes of others wait on disk.
+    pub fn through(&self, time: Option<Timestamp>, findings_lost: u64, spooled: u64) {
         let mut gathered = self.lock();
         gathered.through = Instant::now();
         gathered.findings_lost = findings_lost;
+        gathered.spooled = spooled;
         if let Some(time) = time {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let now = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
@@ -157,6 +160,8 @@ impl Metrics {
             text.family(name, "counter", help);
             text.sample(name, &[], &value.to_string());
         }
+        text.family("spool_bytes", "gauge", "Findings on disk that wait for their consumer.");
+        text.sample("spool_bytes", &[], &gathered.spooled.to_string());
         gathered.lag.write(
             "processing_lag_seconds",
             "From the capture of a block's last frame until its findings are through.",
@@ -270,7 +275,7 @@ mod tests {
         metrics.finding(&samples::detection());
         metrics.finding(&samples::detection());
         metrics.reloaded(false);
-        metrics.through(Some(Timestamp::from_nanos(0)), 3);
+        metrics.through(Some(Timestamp::from_nanos(0)), 3, 4096);
         let text = metrics.to_text();
         let mut families = HashSet::new();
         let mut current = "";

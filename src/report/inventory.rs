@@ -159,7 +159,7 @@ impl Inventory {
         };
         client.addresses.add(&row.flow.client.ip().to_string(), self.limits.names);
         client.servers.add(server, self.limits.names);
-        client.conversations += u64::from(row.kind == Kind::Conversation);
+        client.conversations += u64::from(is_over(row));
     }
 
     /// Tools come from conversations; a message names its tool as well, for
@@ -170,7 +170,7 @@ impl Inventory {
             match self.tools.entry(clip(tool).to_owned(), self.limits.tools) {
                 Some(entry) => {
                     entry.servers.add(server, self.limits.names);
-                    entry.conversations += u64::from(row.kind == Kind::Conversation);
+                    entry.conversations += u64::from(is_over(row));
                 }
                 None => self.unplaced.tools += 1,
             }
@@ -195,6 +195,12 @@ impl Inventory {
         threat.servers.add(server, self.limits.names);
         threat.span.extend(row);
     }
+}
+
+/// Whether a row sums up a conversation that is over. Another one follows where it
+/// goes on.
+fn is_over(row: &Row) -> bool {
+    row.kind == Kind::Conversation && row.ongoing != Some(true)
 }
 
 fn called_tool(row: &Row) -> Option<&str> {
@@ -312,7 +318,8 @@ impl ServerEntry {
             Kind::Detection => self.detections += 1,
             Kind::Threat => self.threats += 1,
             Kind::Message => {}
-            Kind::Conversation => self.add_conversation(row, cap),
+            Kind::Conversation if is_over(row) => self.add_conversation(row, cap),
+            Kind::Conversation => {}
         }
         if row.kind != Kind::Threat {
             row.signatures.iter().for_each(|signature| self.signatures.add(signature, cap));
@@ -508,6 +515,21 @@ mod tests {
         assert_eq!(server.methods[0].requests, 80);
         assert_eq!(server.transports.names, [McpTransport::StreamableHttp.as_str()]);
         assert_eq!(server.client_addresses.len(), 2);
+    }
+
+    #[test]
+    fn conversations_that_go_on_are_not_added_up() {
+        let mut rows = samples::office();
+        let over = report(&rows);
+        let mut ongoing = samples::conversation();
+        ongoing.ongoing = Some(true);
+        rows.extend([ongoing.clone(), ongoing.clone()]);
+        let (before, after) = (&over.servers[0], report(&rows).servers.swap_remove(0));
+        assert_eq!(after.conversations, before.conversations);
+        assert_eq!(after.messages, before.messages);
+        assert_eq!(after.bytes_to_client, before.bytes_to_client);
+        // Its server is seen all the same.
+        assert_eq!(report(&[ongoing]).servers.len(), 1);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use pnet_datalink::{Channel, Config, DataLinkSender};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use super::packet::on_network;
 use super::run::{Run, mcpwatch};
 
 /// The interface that is sent over.
@@ -107,6 +108,20 @@ impl Network {
         sensor
     }
 
+    /// Starts `mcpwatch sense` with a file system of its own in `folder`, mounted with
+    /// these options, and waits until it watches.
+    pub(crate) fn sense_on_disk(&self, folder: &Path, options: &str, line: &str) -> Sensor {
+        let mut sensor = Sensor::spawn(on_disk(folder, options, line));
+        sensor.wait_for("watching");
+        sensor
+    }
+
+    /// Runs `mcpwatch sense` with a file system of its own in `folder`, mounted with
+    /// these options, until it ends by itself.
+    pub(crate) fn run_on_disk(&self, folder: &Path, options: &str, line: &str) -> Run {
+        on_disk(folder, options, line).output().unwrap().into()
+    }
+
     /// Starts `mcpwatch` with these arguments, and waits until it watches.
     #[cfg(feature = "libpcap")]
     pub(crate) fn sense_with(&self, arguments: &[&str]) -> Sensor {
@@ -122,6 +137,21 @@ impl Network {
 
     /// Sends some frames of a capture; how many there are.
     pub(crate) fn send_some(&self, capture: &Path, wanted: Range<usize>) -> u64 {
+        self.send_as(capture, wanted, |data| data)
+    }
+
+    /// Sends all frames of a capture as if they came from another network, one of its
+    /// own for each `index`.
+    pub(crate) fn send_again(&self, capture: &Path, index: u8) {
+        self.send_as(capture, 0..usize::MAX, |data| on_network(data, index));
+    }
+
+    fn send_as(
+        &self,
+        capture: &Path,
+        wanted: Range<usize>,
+        rewrite: impl Fn(Vec<u8>) -> Vec<u8>,
+    ) -> u64 {
         let mut number = 0;
         let mut wire = Wire::open();
         let mut reader = Reader::open(capture, SourceId(0)).unwrap();
@@ -130,7 +160,7 @@ impl Network {
             for frame in block.frames() {
                 assert_eq!(frame.link, LinkType::ETHERNET, "{}", capture.display());
                 if wanted.contains(&number) {
-                    wire.send(frame.data);
+                    wire.send(&rewrite(frame.data.to_vec()));
                 }
                 number += 1;
             }
@@ -144,6 +174,28 @@ impl Drop for Network {
         drop(self.holder.stdin.take());
         let _ = self.holder.wait();
     }
+}
+
+/// `mcpwatch sense` with the words of `line`, which sees a file system in memory where
+/// `folder` is.
+fn on_disk(folder: &Path, options: &str, line: &str) -> Command {
+    let inner = mcpwatch(["sense"].into_iter().chain(line.split_whitespace()));
+    let mut command = Command::new("unshare");
+    command.args([
+        "--mount",
+        "sh",
+        "-c",
+        "mount -t tmpfs -o \"$0\" disk \"$1\" && shift && exec \"$@\"",
+    ]);
+    command.arg(options).arg(folder).arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.current_dir(inner.get_current_dir().unwrap()).stdin(Stdio::null());
+    command
 }
 
 /// Runs `ip` with the words of `line`.
@@ -189,8 +241,11 @@ pub(crate) struct Sensor {
 
 impl Sensor {
     fn start(arguments: &[&str]) -> Self {
-        let mut child =
-            mcpwatch(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::spawn(mcpwatch(arguments))
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Self { child, stdout, stderr, said: String::new() }
@@ -204,6 +259,11 @@ impl Sensor {
     /// What it said on standard error so far.
     pub(crate) fn said(&self) -> &str {
         &self.said
+    }
+
+    /// The files as it sees them.
+    pub(crate) fn root(&self) -> PathBuf {
+        format!("/proc/{}/root", self.child.id()).into()
     }
 
     /// Ends it at once, as a lack of memory would.

@@ -261,6 +261,12 @@ pub enum ReadError {
     },
 }
 
+/// The rows of a batch of findings; the name of the column that holds what it cannot,
+/// if one does.
+pub(crate) fn rows_of(batch: &RecordBatch) -> Result<Vec<Row>, &'static str> {
+    arrow::rows(batch).map_err(|fault| fault.column)
+}
+
 /// A value that does not fit, `row` rows into what was being read.
 struct Fault {
     row: u64,
@@ -365,6 +371,7 @@ fn blank() -> Row {
         bytes_to_server: 0,
         bytes_to_client: 0,
         packets: 0,
+        ongoing: None,
     }
 }
 

@@ -107,6 +107,7 @@ fn labels(row: &Row) -> impl Iterator<Item = (&'static str, String)> {
         ("tools", list(&mcp.tools)),
         ("auth", row.identity.auth.map(|auth| auth.to_string())),
         ("user_source", row.identity.source.clone()),
+        ("ongoing", row.ongoing.map(|ongoing| ongoing.to_string())),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))

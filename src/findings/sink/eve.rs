@@ -120,6 +120,7 @@ fn metadata(row: &Row) -> Map<String, Value> {
     one("server_version", mcp.server_version.as_deref());
     one("auth", row.identity.auth.map(|auth| auth.as_str()));
     one("user", row.identity.user.as_deref());
+    one("ongoing", row.ongoing.map(|it| if it { "true" } else { "false" }));
     list("signatures", &row.signatures);
     list("tools", &mcp.tools);
     let methods: Vec<_> = mcp.methods.iter().map(|count| count.method.clone()).collect();

@@ -75,6 +75,10 @@ impl Sink for StreamSink {
         output.commit().map_err(|error| target.error(error))
     }
 
+    fn waiting(&self) -> u64 {
+        self.batcher.len() as u64
+    }
+
     fn written(&self) -> u64 {
         self.writer.get_ref().get_ref().len()
     }

@@ -39,6 +39,8 @@ pub(super) struct LineSink {
     output: Output,
     layout: Box<dyn Layout>,
     buffer: Vec<u8>,
+    /// Rows in the buffer.
+    rows: u64,
     max_age: Duration,
     waiting_since: Option<Instant>,
 }
@@ -53,7 +55,7 @@ impl LineSink {
         let mut output = Output::open(place).map_err(|error| target.error(error))?;
         output.write_all(layout.header().as_bytes()).map_err(|error| target.error(error))?;
         let buffer = Vec::with_capacity(BUFFER);
-        Ok(Self { target, output, layout, buffer, max_age, waiting_since: None })
+        Ok(Self { target, output, layout, buffer, rows: 0, max_age, waiting_since: None })
     }
 
     fn write_out(&mut self) -> io::Result<()> {
@@ -64,6 +66,7 @@ impl LineSink {
         self.output.keep();
         let written = self.output.write_all(&self.buffer).and_then(|()| self.output.flush());
         self.buffer.clear();
+        self.rows = 0;
         written
     }
 }
@@ -75,6 +78,7 @@ impl Sink for LineSink {
             self.buffer.truncate(start);
             return Err(self.target.error(error));
         }
+        self.rows += 1;
         if self.buffer.len() >= BUFFER { self.flush() } else { Ok(()) }
     }
 
@@ -97,6 +101,10 @@ impl Sink for LineSink {
         self.flush()?;
         let Self { target, output, .. } = *self;
         output.commit().map_err(|error| target.error(error))
+    }
+
+    fn waiting(&self) -> u64 {
+        self.rows
     }
 
     fn written(&self) -> u64 {

@@ -20,9 +20,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod backlog;
+mod consumer;
 mod csv;
 mod ecs;
 mod eve;
+#[cfg(feature = "flight")]
+mod flight;
 mod http;
 mod ipc;
 mod lines;
@@ -32,6 +36,8 @@ mod parquet;
 mod queue;
 mod rotate;
 mod spool;
+mod stream;
+mod told;
 mod unify;
 mod zeek;
 
@@ -44,9 +50,11 @@ use super::batch::BatchPolicy;
 use super::output::Destination;
 use super::row::Row;
 
+pub use self::backlog::Spool;
 pub use self::http::HttpLog;
 pub use self::queue::{QueueLimits, QueuedSink};
 pub use self::rotate::{RotatingSink, Rotation};
+pub use self::told::{Lost, Notices};
 
 /// Takes rows to where they go.
 pub trait Sink: Send {
@@ -75,43 +83,101 @@ pub trait Sink: Send {
         false
     }
 
-    /// Rows that could not be written, where others follow.
-    fn lost(&self) -> u64 {
+    /// Counts rows that could not be written, where others follow; and those that
+    /// were lost with the end.
+    fn lost(&self) -> Lost {
+        Lost::default()
+    }
+
+    /// Rows that were taken and are not written out yet.
+    fn waiting(&self) -> u64 {
         0
+    }
+
+    /// Bytes on disk of rows that wait for their consumer.
+    fn spooled(&self) -> u64 {
+        0
+    }
+
+    /// Where it says what is no error, such as that a consumer is back.
+    fn notices(&self) -> Notices {
+        Notices::default()
     }
 }
 
-/// Opens the sink of `format` on `destination`.
+/// Opens the sink of `format` on `destination`. Whoever takes it must be there already;
+/// when they go, the output ends.
 pub fn open(
     destination: Destination,
     format: Format,
     policy: BatchPolicy,
 ) -> Result<Box<dyn Sink>, SinkError> {
     let target = Target(destination.name());
+    if matches!(destination, Destination::Flight(_)) {
+        let link = consumer::Link::once(target.clone(), collector(&target)?)?;
+        return Ok(Box::new(consumer::ConsumerSink::new(target, link, policy)));
+    }
     let place = destination.resolve().map_err(|error| target.error(error))?;
-    let lines = |place, layout: Box<dyn lines::Layout>| -> Result<Box<dyn Sink>, SinkError> {
-        Ok(Box::new(lines::LineSink::open(target.clone(), place, layout, policy.max_age)?))
-    };
+    if let Some(layout) = layout(format) {
+        return Ok(Box::new(lines::LineSink::open(target, place, layout, policy.max_age)?));
+    }
     match format {
         Format::Arrow => {
-            Ok(Box::new(spool::SpoolSink::open(target.clone(), place, ipc::write_file, policy)?))
+            Ok(Box::new(spool::SpoolSink::open(target, place, ipc::write_file, policy)?))
         }
-        Format::Arrows => Ok(Box::new(ipc::StreamSink::open(target.clone(), place, policy)?)),
         #[cfg(feature = "parquet")]
-        Format::Parquet => Ok(Box::new(spool::SpoolSink::open(
-            target.clone(),
-            place,
-            parquet::write_file,
-            policy,
-        )?)),
+        Format::Parquet => {
+            Ok(Box::new(spool::SpoolSink::open(target, place, parquet::write_file, policy)?))
+        }
         #[cfg(not(feature = "parquet"))]
         Format::Parquet => Err(SinkError::NotBuilt { format }),
-        Format::JsonLines => lines(place, Box::new(lines::JsonLines)),
-        Format::Csv => lines(place, Box::new(csv::Csv)),
-        Format::Eve => lines(place, Box::new(eve::Eve)),
-        Format::Ocsf => lines(place, Box::new(ocsf::Ocsf)),
-        Format::Ecs => lines(place, Box::new(ecs::Ecs)),
-        Format::Zeek => lines(place, Box::new(zeek::Zeek)),
+        _ => Ok(Box::new(ipc::StreamSink::open(target, place, policy)?)),
+    }
+}
+
+/// Opens a sink for a consumer that may come late, be slow, die and come back. What it
+/// does not take waits: in the `spool`, if there is one, else with the caller, whom
+/// [`Sink::write`] then holds up (put a [`QueuedSink`] before it).
+pub fn open_consumer(
+    destination: Destination,
+    format: Format,
+    policy: BatchPolicy,
+    spool: Option<&Spool>,
+) -> Result<Box<dyn Sink>, SinkError> {
+    let target = Target(destination.name());
+    let consumer = match &destination {
+        Destination::Flight(_) => collector(&target)?,
+        _ => stream::consumer(destination, format)?,
+    };
+    let link = consumer::Link::new(target.clone(), consumer);
+    match spool {
+        Some(spool) => Ok(Box::new(backlog::SpooledSink::open(target, link, policy, spool)?)),
+        None => Ok(Box::new(consumer::ConsumerSink::new(target, link, policy))),
+    }
+}
+
+/// The collector at an address.
+#[cfg(feature = "flight")]
+fn collector(target: &Target) -> Result<Box<dyn consumer::Consumer>, SinkError> {
+    flight::consumer(&target.0)
+}
+
+/// There is none in this build.
+#[cfg(not(feature = "flight"))]
+fn collector(target: &Target) -> Result<Box<dyn consumer::Consumer>, SinkError> {
+    Err(SinkError::NoFlight { target: target.0.clone() })
+}
+
+/// How rows become lines, in the text formats.
+fn layout(format: Format) -> Option<Box<dyn lines::Layout>> {
+    match format {
+        Format::Arrow | Format::Arrows | Format::Parquet => None,
+        Format::JsonLines => Some(Box::new(lines::JsonLines)),
+        Format::Csv => Some(Box::new(csv::Csv)),
+        Format::Eve => Some(Box::new(eve::Eve)),
+        Format::Ocsf => Some(Box::new(ocsf::Ocsf)),
+        Format::Ecs => Some(Box::new(ecs::Ecs)),
+        Format::Zeek => Some(Box::new(zeek::Zeek)),
     }
 }
 
@@ -186,13 +252,17 @@ impl Format {
     }
 
     /// The format of the output `path`: the `given` one, else that of its
-    /// extension, else (on standard output) JSON Lines.
+    /// extension, else (on standard output and sockets) JSON Lines. A collector takes
+    /// Arrow and nothing else.
     pub fn choose(path: &Path, given: Option<Self>) -> Result<Self, SinkError> {
-        let standard_output = || (path == Path::new("-")).then_some(Self::JsonLines);
-        given
-            .or_else(|| Self::from_path(path))
-            .or_else(standard_output)
-            .ok_or_else(|| SinkError::UnknownFormat { path: path.to_owned() })
+        let named = || given.or_else(|| Self::from_path(path));
+        match Destination::from_argument(path) {
+            Destination::Flight(_) => Ok(Self::Arrows),
+            Destination::Stream(..) | Destination::Socket(_) => {
+                Ok(given.unwrap_or(Self::JsonLines))
+            }
+            Destination::Path(path) => named().ok_or(SinkError::UnknownFormat { path }),
+        }
     }
 }
 
@@ -221,6 +291,34 @@ pub enum SinkError {
     NotBuilt {
         /// The format.
         format: Format,
+    },
+    /// Arrow Flight is not part of this build.
+    #[error("{target}: this build of mcpwatch has no Arrow Flight (its feature is `flight`)")]
+    NoFlight {
+        /// The output.
+        target: String,
+    },
+    /// The format ends in a footer, which a stream that has no end never gets.
+    #[error("{target}: {format} is a format of files; a consumer takes arrows or a text format")]
+    NeedsEnd {
+        /// The output.
+        target: String,
+        /// The format.
+        format: Format,
+    },
+    /// Another process writes to the same spool.
+    #[error("{}: the spool is in use by another process", path.display())]
+    SpoolInUse {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// At its end, these rows were not taken.
+    #[error("cannot write {target}: nobody takes them: the last {rows} findings were not written")]
+    Unwritten {
+        /// The output.
+        target: String,
+        /// How many there are.
+        rows: u64,
     },
     /// Who read the output has gone (a closed pipe). Usually no error at all:
     /// stop writing, quietly.

@@ -186,6 +186,7 @@ fn unmapped(row: &Row) -> serde_json::Result<Value> {
                 | "mcp"
                 | "identity"
                 | "packets"
+                | "ongoing"
                 | "bytes_to_server"
                 | "bytes_to_client"
         )

@@ -6,11 +6,11 @@
 //! counted too.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::told::{Lost, Notices};
 use super::{Sink, SinkError, Target};
 use crate::findings::row::Row;
 
@@ -40,6 +40,8 @@ pub struct QueuedSink {
     target: Target,
     shared: Arc<Shared>,
     limits: QueueLimits,
+    notices: Notices,
+    lost: Lost,
 }
 
 #[derive(Default)]
@@ -56,13 +58,26 @@ struct State {
     waiting: VecDeque<Row>,
     /// Rows that the thread took and is writing.
     under_way: usize,
-    lost: u64,
-    /// Rows that the inner sink could not write.
-    lost_inside: u64,
+    inside: Inside,
     errors: VecDeque<SinkError>,
     finishing: bool,
     /// The inner sink takes no more rows.
     ended: bool,
+}
+
+/// What the inner sink said last.
+#[derive(Clone, Copy, Default)]
+struct Inside {
+    /// Rows that it has and did not write yet.
+    waiting: u64,
+    /// Bytes on disk.
+    spooled: u64,
+}
+
+impl Inside {
+    fn of(sink: &dyn Sink) -> Self {
+        Self { waiting: sink.waiting(), spooled: sink.spooled() }
+    }
 }
 
 /// Most errors that wait to be told.
@@ -77,11 +92,12 @@ impl QueuedSink {
         let target = Target(name.to_owned());
         let shared = Arc::<Shared>::default();
         let theirs = Arc::clone(&shared);
+        let (notices, lost) = (sink.notices(), sink.lost());
         thread::Builder::new()
             .name("findings".to_owned())
             .spawn(move || write_out(sink, &theirs))
             .map_err(|error| target.error(error))?;
-        Ok(Self { target, shared, limits })
+        Ok(Self { target, shared, limits, notices, lost })
     }
 
     /// The error that waits, if one does; none follows a sink that has ended.
@@ -112,12 +128,12 @@ impl Sink for QueuedSink {
     fn write(&mut self, row: &Row) -> Result<(), SinkError> {
         let mut state = self.shared.lock();
         if state.ended {
-            state.lost += 1;
+            self.lost.add(1);
             return self.error(&mut state);
         }
         if state.waiting.len() >= self.limits.rows {
             state.waiting.pop_front();
-            state.lost += 1;
+            self.lost.add(1);
         }
         state.waiting.push_back(row.clone());
         self.shared.work.notify_one();
@@ -138,24 +154,39 @@ impl Sink for QueuedSink {
         self.shared.lock().finishing = true;
         self.shared.work.notify_one();
         let mut state = self.settle(|_| false);
-        if let Some(error) = state.errors.pop_front() {
-            return Err(error);
+        if !state.ended {
+            let rows = state.unwritten();
+            self.lost.add(rows);
+            return Err(SinkError::Unwritten { target: self.target.0.clone(), rows });
         }
-        if state.ended {
-            return Ok(());
-        }
-        let left = state.waiting.len() + state.under_way;
-        let why = format!("nobody takes them: the last {left} findings were not written");
-        Err(self.target.error(io::Error::new(io::ErrorKind::TimedOut, why)))
+        state.errors.pop_front().map_or(Ok(()), Err)
+    }
+
+    fn waiting(&self) -> u64 {
+        self.shared.lock().unwritten()
+    }
+
+    fn spooled(&self) -> u64 {
+        self.shared.lock().inside.spooled
+    }
+
+    fn notices(&self) -> Notices {
+        self.notices.clone()
     }
 
     fn recovers(&self) -> bool {
         !self.shared.lock().ended
     }
 
-    fn lost(&self) -> u64 {
-        let state = self.shared.lock();
-        state.lost + state.lost_inside
+    fn lost(&self) -> Lost {
+        self.lost.clone()
+    }
+}
+
+impl State {
+    /// Rows that were taken and are not written.
+    fn unwritten(&self) -> u64 {
+        (self.waiting.len() + self.under_way) as u64 + self.inside.waiting
     }
 }
 
@@ -186,18 +217,28 @@ impl Shared {
         }
     }
 
-    fn round_done(&self, lost_inside: u64) {
+    /// The inner sink has taken a row.
+    fn row_done(&self, inside: Inside) {
+        let mut state = self.lock();
+        state.under_way -= 1;
+        state.inside = inside;
+    }
+
+    fn round_done(&self, inside: Inside) {
         let mut state = self.lock();
         state.under_way = 0;
-        state.lost_inside = lost_inside;
+        state.inside = inside;
         self.done.notify_all();
     }
 
-    fn ended(&self) {
+    /// The inner sink has ended, well or with what it had yet to write.
+    fn ended(&self, well: bool, lost: &Lost) {
         let mut state = self.lock();
-        state.lost += (state.waiting.len() + state.under_way) as u64;
+        let inside = if well { 0 } else { state.inside.waiting };
+        lost.add((state.waiting.len() + state.under_way) as u64 + inside);
         state.waiting.clear();
         state.under_way = 0;
+        state.inside.waiting = 0;
         state.ended = true;
         self.done.notify_all();
     }
@@ -205,6 +246,7 @@ impl Shared {
 
 /// The thread: writes rows until the end, or until the sink takes no more.
 fn write_out(mut sink: Box<dyn Sink>, shared: &Shared) {
+    let lost = sink.lost();
     loop {
         let (rows, last) = shared.next();
         for row in rows {
@@ -212,27 +254,31 @@ fn write_out(mut sink: Box<dyn Sink>, shared: &Shared) {
             let goes_on = written.is_ok() || sink.recovers();
             shared.told(written);
             if !goes_on {
-                return shared.ended();
+                return shared.ended(false, &lost);
             }
-            shared.lock().under_way -= 1;
+            shared.row_done(Inside::of(&*sink));
         }
         let ticked = sink.tick(Instant::now());
         let goes_on = ticked.is_ok() || sink.recovers();
         shared.told(ticked);
         if !goes_on {
-            return shared.ended();
+            return shared.ended(false, &lost);
         }
-        shared.round_done(sink.lost());
+        shared.round_done(Inside::of(&*sink));
         if last {
-            shared.told(sink.finish());
-            return shared.ended();
+            // One that goes on after errors counts what it loses by itself.
+            let counts = sink.recovers();
+            let finished = sink.finish();
+            let well = counts || finished.is_ok();
+            shared.told(finished);
+            return shared.ended(well, &lost);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{self, Write};
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
     use super::*;
@@ -292,13 +338,13 @@ mod tests {
             sink.write(&row(number)).unwrap();
         }
         let lost = sink.lost();
-        assert!(lost > 0);
+        assert!(lost.get() > 0);
         for _ in 0..500 {
             let_in.send(()).unwrap();
         }
         Box::new(sink).finish().unwrap();
         let seen: Vec<u64> = read.try_iter().flat_map(|bytes| numbers(&bytes)).collect();
-        assert_eq!(seen.len() as u64 + lost, 100);
+        assert_eq!(seen.len() as u64 + lost.get(), 100);
         assert!(seen.is_sorted() && seen.ends_with(&[96, 97, 98, 99]), "{seen:?}");
     }
 
@@ -307,8 +353,10 @@ mod tests {
         let limits = QueueLimits { rows: 4, patience: Duration::from_millis(10) };
         let (mut sink, _let_in, _read) = queued(limits);
         sink.write(&row(1)).unwrap();
+        let lost = sink.lost();
         let error = Box::new(sink).finish().unwrap_err();
         assert!(!error.is_closed(), "{error}");
+        assert_eq!(lost.get(), 1);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::told::Lost;
 use super::{Format, Sink, SinkError, Target};
 use crate::findings::batch::BatchPolicy;
 use crate::findings::output::Destination;
@@ -50,7 +51,7 @@ pub struct RotatingSink {
     current: Option<Current>,
     /// When it last could not go on.
     failed: Option<Instant>,
-    lost: u64,
+    lost: Lost,
     swept: Option<Instant>,
     clock: fn() -> SystemTime,
 }
@@ -92,7 +93,7 @@ impl RotatingSink {
             rotation,
             current: None,
             failed: None,
-            lost: 0,
+            lost: Lost::default(),
             swept: None,
             clock,
         };
@@ -153,7 +154,12 @@ impl RotatingSink {
     fn end(&mut self) -> Result<(), SinkError> {
         match self.current.take() {
             // A file without rows never gets its name.
-            Some(current) if current.rows > 0 => current.sink.finish(),
+            Some(current) if current.rows > 0 => {
+                let waiting = current.sink.waiting();
+                let finished = current.sink.finish();
+                self.lost.add(if finished.is_err() { waiting } else { 0 });
+                finished
+            }
             _ => Ok(()),
         }
     }
@@ -164,11 +170,13 @@ impl RotatingSink {
         &mut self,
         act: impl FnOnce(&mut Current) -> Result<(), SinkError>,
     ) -> Result<(), SinkError> {
+        let waiting = self.waiting();
         let done = match &mut self.current {
             Some(current) => act(current),
             None => Ok(()),
         };
         if done.is_err() {
+            self.lost.add(waiting);
             self.current = None;
             self.failed = Some(Instant::now());
         }
@@ -252,11 +260,11 @@ impl Sink for RotatingSink {
         match self.ready() {
             Ok(true) => {}
             Ok(false) => {
-                self.lost += 1;
+                self.lost.add(1);
                 return turned;
             }
             Err(error) => {
-                self.lost += 1;
+                self.lost.add(1);
                 return turned.and(Err(error));
             }
         }
@@ -264,7 +272,7 @@ impl Sink for RotatingSink {
             current.rows += 1;
             current.sink.write(row)
         });
-        self.lost += u64::from(written.is_err());
+        self.lost.add(u64::from(written.is_err()));
         turned.and(written)
     }
 
@@ -286,12 +294,16 @@ impl Sink for RotatingSink {
         self.current.as_ref().map_or(0, |current| current.sink.written())
     }
 
+    fn waiting(&self) -> u64 {
+        self.current.as_ref().map_or(0, |current| current.sink.waiting())
+    }
+
     fn recovers(&self) -> bool {
         true
     }
 
-    fn lost(&self) -> u64 {
-        self.lost
+    fn lost(&self) -> Lost {
+        self.lost.clone()
     }
 }
 
@@ -441,7 +453,7 @@ mod tests {
         // The file cannot get its name, and another cannot be begun.
         assert!(sink.write(&samples::detection()).is_err());
         assert!(sink.write(&samples::detection()).is_ok());
-        assert_eq!((sink.lost(), sink.recovers()), (2, true));
+        assert_eq!((sink.lost().get(), sink.recovers()), (2, true));
         fs::create_dir(&inner).unwrap();
         sink.failed = None;
         sink.write(&samples::detection()).unwrap();

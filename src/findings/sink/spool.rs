@@ -139,6 +139,10 @@ impl Sink for SpoolSink {
         spool.finish(convert).map_err(|error| target.error(error))
     }
 
+    fn waiting(&self) -> u64 {
+        self.batcher.len() as u64
+    }
+
     fn written(&self) -> u64 {
         len(self.writer.get_ref().get_ref())
     }

@@ -62,6 +62,11 @@ const FIELDS: &[Field] = &[
     ("duration", "interval", |row, out| {
         seconds(out, i64::try_from(row.end_time.since(row.time).as_nanos()).unwrap_or(i64::MAX));
     }),
+    ("ongoing", "bool", |row, out| match row.ongoing {
+        Some(true) => out.push('T'),
+        Some(false) => out.push('F'),
+        None => out.push_str(UNSET),
+    }),
 ];
 
 const UNSET: &str = "-";
