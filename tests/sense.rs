@@ -34,7 +34,7 @@ fn comparable(lines: &[Value]) -> Vec<String> {
     rows
 }
 
-fn json(path: &Path) -> Value {
+pub(crate) fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 

@@ -13,6 +13,8 @@ mod property;
 mod quic;
 #[cfg(target_os = "linux")]
 mod sense;
+#[cfg(target_os = "linux")]
+mod soak;
 mod support;
 mod truth;
 mod values;

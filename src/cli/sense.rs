@@ -65,7 +65,9 @@ impl<'a> Sense<'a> {
         let live =
             LiveCapture::open(&args.interface, options, stop).map_err(|error| error.to_string())?;
         let rotation = rotation(args)?;
-        let outputs = Outputs::open(arguments, None, |path, format| open(path, format, rotation))?;
+        let queue = queue(args.memcap);
+        let open = |path: &Path, format| open(path, format, rotation, queue);
+        let outputs = Outputs::open(arguments, None, open)?;
         let metrics = Arc::new(Metrics::new(live.status()));
         if let Some(address) = args.metrics {
             let address = server::start(address, Arc::clone(&metrics))
@@ -146,6 +148,7 @@ fn open(
     path: &Path,
     format: Format,
     rotation: Option<Rotation>,
+    queue: QueueLimits,
 ) -> Result<Box<dyn Sink>, SinkError> {
     let policy = BatchPolicy { max_age: MAX_AGE, ..BatchPolicy::default() };
     let destination = Destination::from_argument(path);
@@ -155,7 +158,16 @@ fn open(
         None => sink::open(destination, format, policy)?,
     };
     // Whoever takes the findings must not hold up the packets.
-    Ok(Box::new(QueuedSink::new(&name, sink, QueueLimits::default())?))
+    Ok(Box::new(QueuedSink::new(&name, sink, queue)?))
+}
+
+/// How many findings may wait for an output: a thirty-second of the memory.
+fn queue(memcap: u64) -> QueueLimits {
+    /// A row with its texts.
+    const ROW: u64 = 2048;
+    let rows = usize::try_from(memcap / 32 / ROW).unwrap_or(usize::MAX);
+    let QueueLimits { rows: most, patience } = QueueLimits::default();
+    QueueLimits { rows: rows.clamp(64, most), patience }
 }
 
 /// A note on offloads of an interface, if any are on.

@@ -126,6 +126,18 @@ impl Body {
         self
     }
 
+    /// Bytes that it owns beside itself, about.
+    pub(super) fn memory(&self) -> usize {
+        let decoder = self.decoder.as_ref().map_or(0, |it| size_of::<Decoder>() + it.memory());
+        let state = match &self.state {
+            State::Json(document) => document.memory(),
+            State::Events(events) => events.memory(),
+            State::Blank | State::Sniffing(_) | State::Skipped => 0,
+        };
+        let oauth = self.oauth.as_ref().map_or(0, |(_, it)| it.memory());
+        decoder + state + oauth
+    }
+
     /// A body that is not to be looked at.
     pub(super) fn skipped() -> Self {
         Self { state: State::Skipped, ..Self::default() }
@@ -425,6 +437,16 @@ struct Tally {
 }
 
 impl Document {
+    /// Bytes that it takes, about.
+    pub(super) fn memory(&self) -> usize {
+        /// Facts of a message with their texts.
+        const MESSAGE: usize = size_of::<MessageFacts>() + 512;
+        /// Values that are heard, where the set asks for any.
+        const VALUES: usize = 2048;
+        let values = if self.values.is_some() { VALUES } else { 0 };
+        size_of::<Self>() + self.scanner.memory() + self.messages.len() * MESSAGE + values
+    }
+
     /// A document of which nothing was read, from the pool if there is one.
     pub(super) fn take(bench: &mut Bench<'_>) -> Box<Self> {
         match bench.documents.pop() {
@@ -455,7 +477,9 @@ impl Document {
 
     /// Gives the document's buffers back.
     pub(super) fn recycle(self: Box<Self>, bench: &mut Bench<'_>) {
-        if bench.documents.len() < bench.documents.capacity() {
+        /// What is larger is not kept: pools have a few hundred documents.
+        const KEPT: usize = 16 << 10;
+        if bench.documents.len() < bench.documents.capacity() && self.memory() <= KEPT {
             bench.documents.push(self);
         }
     }
@@ -602,6 +626,11 @@ struct Events {
 }
 
 impl Events {
+    fn memory(&self) -> usize {
+        let document = self.document.as_ref().map_or(0, |document| document.memory());
+        size_of::<Self>() + document + self.endpoint.capacity()
+    }
+
     fn new(bench: &mut Bench<'_>) -> Self {
         Self {
             parser: SseParser::new(),

@@ -50,6 +50,8 @@ counters! {
         answers_unpaired,
         /// JSON-RPC messages that belonged to no conversation.
         messages_unattributed,
+        /// Ways to find a conversation again beyond the number kept of one.
+        keys_dropped,
         /// Exchanges forgotten because a flow had too many open.
         exchanges_evicted,
         /// Rows written.
@@ -62,13 +64,22 @@ counters! {
 pub struct CollectorLimits {
     /// Conversations remembered at once.
     pub conversations: usize,
+    /// Memory of all conversations.
+    pub memory: usize,
+    /// Names of servers remembered from DNS.
+    pub names: usize,
     /// Capture time after which a conversation without an open flow is over.
     pub idle: Duration,
 }
 
 impl Default for CollectorLimits {
     fn default() -> Self {
-        Self { conversations: 65_536, idle: Duration::from_secs(30 * 60) }
+        Self {
+            conversations: 65_536,
+            memory: 512 << 20,
+            names: NameLimits::default().max_entries,
+            idle: Duration::from_secs(30 * 60),
+        }
     }
 }
 
@@ -118,6 +129,8 @@ pub(crate) struct Collector {
     by_age: BTreeSet<(Timestamp, ConversationId)>,
     index: Index,
     names: NameMemory,
+    /// What all conversations take.
+    memory: usize,
     next: u64,
     limits: CollectorLimits,
     rows: RowWriter,
@@ -131,7 +144,8 @@ impl Collector {
             conversations: BTreeMap::new(),
             by_age: BTreeSet::new(),
             index: Index::default(),
-            names: NameMemory::new(NameLimits::default()),
+            names: NameMemory::new(NameLimits { max_entries: limits.names }),
+            memory: 0,
             next: 0,
             limits,
             rows,
@@ -143,6 +157,7 @@ impl Collector {
     pub(crate) fn counters(&self) -> CollectorCounters {
         let mut counters = self.counters;
         counters.rows = self.rows.written();
+        counters.keys_dropped = self.index.dropped();
         counters
     }
 
@@ -154,6 +169,18 @@ impl Collector {
         }
         let id = flow.id;
         self.flows.entry(id).or_insert_with(|| FlowEntry::new(flow));
+        self.observe(id, at, what, volume, sink);
+        self.make_room(sink);
+    }
+
+    fn observe(
+        &mut self,
+        id: u64,
+        at: PacketRef,
+        what: Observation,
+        volume: Volume,
+        sink: &mut dyn FindingSink,
+    ) {
         match what {
             Observation::Tls { facts, signals } => self.on_tls(id, at, *facts, &signals, sink),
             Observation::Name { name, signals } => {
@@ -558,7 +585,10 @@ impl Collector {
         message: &Message,
     ) -> Option<ConversationId> {
         let exchange = self.exchange(id, message.exchange);
-        if let Some(conversation) = exchange.and_then(|exchange| exchange.conversation) {
+        // Unless it was summed up early, to make room.
+        if let Some(conversation) = exchange.and_then(|exchange| exchange.conversation)
+            && self.conversations.contains_key(&conversation)
+        {
             return Some(conversation);
         }
         if message.direction == Direction::ToClient || is_answer(&message.facts) {
@@ -765,6 +795,9 @@ impl Collector {
         self.by_age.remove(&(conversation.last.time, id));
         conversation.last = at;
         self.by_age.insert((at.time, id));
+        let now = conversation.memory();
+        let before = std::mem::replace(&mut conversation.charge, now);
+        self.memory = (self.memory + conversation.charge).saturating_sub(before);
         let confidence = conversation.verdict.confidence();
         if confidence > conversation.reported {
             conversation.reported = confidence;
@@ -809,6 +842,8 @@ impl Collector {
         state.tls = flow.tls.clone();
         let (client, server) = (flow.facts.client.ip(), flow.facts.server.ip());
         state.server_name = self.names.name_of(client, server, at.time).map(str::to_owned);
+        state.charge = state.memory();
+        self.memory += state.charge;
         self.conversations.insert(conversation, state);
         self.by_age.insert((at.time, conversation));
         self.bind(id, conversation);
@@ -909,7 +944,14 @@ impl Collector {
         if over {
             self.end_conversation(conversation, sink);
         }
-        while self.conversations.len() > self.limits.conversations {
+    }
+
+    /// Sums up the conversations that are longest idle, where there are too many or
+    /// they take too much.
+    fn make_room(&mut self, sink: &mut dyn FindingSink) {
+        while self.conversations.len() > self.limits.conversations
+            || self.memory + self.index.memory() > self.limits.memory
+        {
             let Some((_, oldest)) = self.by_age.first().copied() else { break };
             self.counters.conversations_evicted += 1;
             self.end_conversation(oldest, sink);
@@ -924,6 +966,7 @@ impl Collector {
 
     fn forget(&mut self, id: ConversationId) -> Option<Conversation> {
         let conversation = self.conversations.remove(&id)?;
+        self.memory = self.memory.saturating_sub(conversation.charge);
         self.by_age.remove(&(conversation.last.time, id));
         self.index.remove(id);
         Some(conversation)

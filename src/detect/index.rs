@@ -45,16 +45,57 @@ pub(super) fn endpoint_of(flow: &FlowFacts, request: Option<&RequestFacts>) -> S
 pub(super) struct Index {
     by_key: HashMap<Key, Vec<ConversationId>>,
     keys_of: HashMap<ConversationId, Vec<Key>>,
+    /// What all keys take.
+    memory: usize,
+    /// Keys beyond the number kept of one conversation.
+    dropped: u64,
+}
+
+/// Keys kept of one conversation.
+const MAX_KEYS: usize = 64;
+
+impl Key {
+    /// Bytes that it takes in the index, about.
+    fn memory(&self) -> usize {
+        /// In both maps, with a place in the list of its conversations.
+        const PLACES: usize = 2 * size_of::<Key>() + 64;
+        let text = match self {
+            Self::Session { host, session, .. } => host.len() + session.len(),
+            Self::LegacySession { session, .. } => session.len(),
+            Self::Identity { endpoint, name, .. } => {
+                endpoint.len() + name.name.len() + name.version.len()
+            }
+            Self::Opening { host, user_agent, .. } => host.len() + user_agent.len(),
+            Self::Sessionless { endpoint, user_agent, .. } => endpoint.len() + user_agent.len(),
+        };
+        PLACES + 2 * text
+    }
 }
 
 impl Index {
     /// Lets `id` be found by `key`.
     pub(super) fn insert(&mut self, key: Key, id: ConversationId) {
-        let ids = self.by_key.entry(key.clone()).or_default();
-        if !ids.contains(&id) {
-            ids.push(id);
-            self.keys_of.entry(id).or_default().push(key);
+        let keys = self.keys_of.entry(id).or_default();
+        if keys.contains(&key) {
+            return;
         }
+        if keys.len() >= MAX_KEYS {
+            self.dropped += 1;
+            return;
+        }
+        self.memory += key.memory();
+        keys.push(key.clone());
+        self.by_key.entry(key).or_default().push(id);
+    }
+
+    /// Bytes that it takes, about.
+    pub(super) const fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// Keys by which conversations are not found, as they have so many.
+    pub(super) const fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// Conversations of that key, oldest first.
@@ -87,6 +128,7 @@ impl Index {
     }
 
     fn drop_key(&mut self, key: &Key, id: ConversationId) {
+        self.memory = self.memory.saturating_sub(key.memory());
         if let Some(ids) = self.by_key.get_mut(key) {
             ids.retain(|other| *other != id);
             if ids.is_empty() {

@@ -20,10 +20,6 @@ use crate::stream::quic::{self, Quic, QuicDirectory};
 use crate::stream::tls::KeyStore;
 use crate::stream::{Connection, Direction, StreamCounters, StreamLimits};
 
-/// Identifiers of QUIC connections by which a datagram is known that comes from
-/// somewhere else.
-const MAX_PATHS: usize = 64 * 1024;
-
 /// Buffers of each kind kept for reuse.
 const POOL: usize = 256;
 
@@ -57,12 +53,21 @@ counters! {
 }
 
 /// Bounds of the observer's memory and work.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct ObserverLimits {
+    /// Identifiers of QUIC connections by which a datagram is known that comes from
+    /// somewhere else.
+    pub paths: usize,
     /// Protocols over a stream.
     pub stream: StreamLimits,
     /// Decompression.
     pub coding: CodingLimits,
+}
+
+impl Default for ObserverLimits {
+    fn default() -> Self {
+        Self { paths: 64 * 1024, stream: StreamLimits::default(), coding: CodingLimits::default() }
+    }
 }
 
 /// What the flow table keeps of a flow for the observer.
@@ -123,7 +128,7 @@ impl Observer {
             bodies: BodyCounters::default(),
             coding: CodingCounters::default(),
             stream: StreamCounters::default(),
-            paths: QuicDirectory::new(MAX_PATHS),
+            paths: QuicDirectory::new(limits.paths),
             dns: DnsParser::new(),
             resolutions: ResolutionBuilder::new(),
             http_log: false,
@@ -305,6 +310,11 @@ impl FlowHandler for Observer {
             return None;
         }
         self.paths.find(datagram)
+    }
+
+    fn memory(&self, state: &FlowState) -> usize {
+        let quic = state.quic.as_ref().map_or(0, |quic| size_of::<Quic>() + quic.memory());
+        state.connection.memory() + quic + state.view.memory()
     }
 
     fn closed(&mut self, state: FlowState, flow: &FlowInfo, _why: CloseReason) {

@@ -44,6 +44,10 @@ pub(super) struct View {
     pub(super) facts: Option<Arc<FlowFacts>>,
     #[expect(clippy::vec_box, reason = "boxes go in and out of the pool as they are")]
     pub(super) exchanges: Vec<Box<Watched>>,
+    /// What the exchanges take.
+    charge: usize,
+    /// Messages that were told of, as far as the collector may keep them.
+    told: u8,
     /// What TLS said of itself, and whether the collector does not know it yet.
     tls: Option<Box<TlsFacts>>,
     pub(super) tls_news: bool,
@@ -56,6 +60,33 @@ pub(super) struct View {
     dns: Option<Box<[DnsStream; 2]>>,
 }
 
+impl View {
+    fn note_told(&mut self) {
+        /// As many as the collector keeps of a flow.
+        const MOST: u8 = 32;
+        self.told = self.told.saturating_add(1).min(MOST);
+    }
+
+    /// Bytes that it owns beside itself, about, and those that the collector keeps of
+    /// the flow until it ends.
+    pub(super) fn memory(&self) -> usize {
+        /// A message with its texts.
+        const MESSAGE: usize = 1024;
+        let told = self.facts.as_ref().map_or(0, |_| size_of::<FlowFacts>() + MESSAGE);
+        let channels: usize = self.websockets.iter().map(Channel::memory).sum();
+        let raw = self.raw.as_ref().map_or(0, |streams| {
+            streams.iter().map(|it| size_of::<RawStream>() + it.memory()).sum()
+        });
+        let dns = self.dns.as_ref().map_or(0, |streams| {
+            streams.iter().map(|it| size_of::<DnsStream>() + it.memory()).sum()
+        });
+        let tls = self.tls.as_ref().map_or(0, |_| size_of::<TlsFacts>() + 256);
+        let values = self.raw_values.as_ref().map_or(0, |_| size_of::<RawValues>());
+        let messages = usize::from(self.told) * MESSAGE;
+        self.charge + told + channels + raw + dns + tls + values + messages
+    }
+}
+
 /// An exchange that became a WebSocket.
 #[derive(Debug)]
 struct Channel {
@@ -65,6 +96,14 @@ struct Channel {
     parser: Option<Box<WebSocket>>,
     /// The messages being read.
     documents: [Option<Box<Document>>; 2],
+}
+
+impl Channel {
+    fn memory(&self) -> usize {
+        let parser = self.parser.as_ref().map_or(0, |it| size_of::<WebSocket>() + it.memory());
+        let documents = self.documents.iter().flatten().map(|it| it.memory());
+        size_of::<Self>() + parser + documents.sum::<usize>()
+    }
 }
 
 /// What hit in the messages of a connection without exchanges.
@@ -102,6 +141,8 @@ type RawMessage = (Option<MessageFacts>, HitSet, String);
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     id: Option<ExchangeId>,
+    /// What it took when it was last put back.
+    charge: usize,
     method: Vec<u8>,
     /// The request, once it was worth keeping.
     request: Option<Box<RequestFacts>>,
@@ -123,6 +164,7 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn clear(&mut self) {
         self.id = None;
+        self.charge = 0;
         self.method.clear();
         self.request = None;
         self.response = None;
@@ -132,6 +174,17 @@ impl Watched {
         self.forget_hits();
         self.bodies = [Body::default(), Body::default()];
         self.well_known = false;
+    }
+
+    /// Bytes that it takes, about, here and where it is known.
+    fn memory(&self) -> usize {
+        /// Hits, and what a response's head leaves.
+        const REST: usize = 512;
+        let request = self.request.as_ref().map_or(0, |request| request.memory());
+        let copies = if self.reported { 2 } else { 1 };
+        let logged = self.logged.as_ref().map_or(0, |it| size_of::<LoggedRequest>() + it.target.capacity());
+        let bodies: usize = self.bodies.iter().map(Body::memory).sum();
+        size_of::<Self>() + request * copies + logged + bodies + REST
     }
 
     fn forget_hits(&mut self) {
@@ -183,12 +236,15 @@ impl FlowSink<'_> {
     fn take(&mut self, id: ExchangeId) -> Option<Box<Watched>> {
         let at = self.view.exchanges.iter().rposition(|watched| watched.id == Some(id))?;
         let mut watched = self.view.exchanges.swap_remove(at);
+        self.view.charge = self.view.charge.saturating_sub(watched.charge);
         watched.keep_up(&self.observer.matcher);
         Some(watched)
     }
 
     /// Puts it back, or gives its buffers back.
-    fn put(&mut self, watched: Box<Watched>) {
+    fn put(&mut self, mut watched: Box<Watched>) {
+        watched.charge = watched.memory();
+        self.view.charge += watched.charge;
         self.view.exchanges.push(watched);
     }
 
@@ -272,6 +328,7 @@ impl FlowSink<'_> {
                 }
             }
             Found::Message(carrier, message, hits) => {
+                self.view.note_told();
                 watched.hits.extend(&hits);
                 let signals = self.new_signals(watched);
                 let exchange = watched.id;
@@ -791,6 +848,7 @@ impl FlowSink<'_> {
         };
         for (message, hits, excerpt) in messages {
             let signals = self.raw_signals(&hits);
+            self.view.note_told();
             let what = match message {
                 Some(message) => Observation::Message {
                     exchange: None,

@@ -186,6 +186,14 @@ impl Sensor {
         Self { child, stdout, stderr, said: String::new() }
     }
 
+    /// Bytes of memory that it has for itself: without the ring, which is the
+    /// kernel's as well, and without the program's file.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+    }
+
     /// What it said on standard error so far.
     pub(crate) fn said(&self) -> &str {
         &self.said

@@ -105,6 +105,11 @@ impl Held {
         self.budget = Some(budget);
     }
 
+    /// What the items cost.
+    pub(super) const fn memory(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
