@@ -13,6 +13,7 @@ mod property;
 mod quic;
 #[cfg(target_os = "linux")]
 mod sense;
+mod shedding;
 #[cfg(target_os = "linux")]
 mod soak;
 mod support;

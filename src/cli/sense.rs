@@ -26,7 +26,7 @@ const MAX_AGE: Duration = Duration::from_millis(250);
 /// How often interfaces are looked at for what is worth a warning.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often losses of an interface are warned of, at most.
+/// How often losses are warned of, at most.
 const WARN: Duration = Duration::from_secs(10);
 
 pub(super) fn run(args: &SenseArgs) -> Exit {
@@ -104,7 +104,9 @@ impl<'a> Sense<'a> {
         let lost = outputs.lost();
         let trouble = outputs.finish();
         trouble.iter().for_each(|message| complain(message));
-        let mut incomplete = !trouble.is_empty() || statistics.capture.frames_lost + lost > 0;
+        let left_out = statistics.body.shed + statistics.observer.encrypted_shed;
+        let mut incomplete =
+            !trouble.is_empty() || statistics.capture.frames_lost + lost + left_out > 0;
         let text = stats(&statistics, &status.interfaces(), outputs.findings, lost);
         if let Err(message) = detection::write_stats(arguments, &text) {
             complain(&message);
@@ -209,6 +211,18 @@ fn stats(
             serde_json::Value::Object(section)
         })
         .collect();
+    let workers: Vec<_> = statistics
+        .workers
+        .iter()
+        .map(|worker| {
+            let mut section = serde_json::Map::new();
+            worker.each(&mut |name, value| {
+                section.insert(name.to_owned(), value.into());
+            });
+            serde_json::Value::Object(section)
+        })
+        .collect();
+    sections.insert("workers".to_owned(), workers.into());
     let outputs = serde_json::json!({ "findings": findings, "findings_lost": lost });
     sections.insert("outputs".to_owned(), outputs);
     sections.insert("interfaces".to_owned(), interfaces.into());
@@ -264,6 +278,7 @@ impl FindingSink for Watched {
 
     fn statistics(&mut self, statistics: &Statistics) {
         self.metrics.statistics(statistics);
+        self.watch.shed.count(statistics);
     }
 
     fn block_end(&mut self, through: Option<Timestamp>) {
@@ -284,6 +299,16 @@ struct Watch {
     quiet: bool,
     looked: Instant,
     seen: Vec<Seen>,
+    shed: Shed,
+}
+
+/// What was left out under overload, and what of it was said.
+#[derive(Debug, Default)]
+struct Shed {
+    bodies: u64,
+    encrypted: u64,
+    said: u64,
+    warned: Option<Instant>,
 }
 
 /// What was last said of an interface.
@@ -297,7 +322,8 @@ impl Watch {
     fn new(status: LiveStatus, quiet: bool) -> Self {
         let interfaces = status.interfaces();
         let seen = interfaces.iter().map(|it| Seen { state: it.state, lost: 0, warned: None });
-        Self { seen: seen.collect(), status, quiet, looked: Instant::now() }
+        let (seen, shed) = (seen.collect(), Shed::default());
+        Self { seen, shed, status, quiet, looked: Instant::now() }
     }
 
     fn look(&mut self, now: Instant) -> Vec<String> {
@@ -307,8 +333,35 @@ impl Watch {
         self.looked = now;
         let interfaces = self.status.interfaces();
         let pairs = self.seen.iter_mut().zip(&interfaces);
-        pairs.flat_map(|(seen, status)| seen.compare(status, now)).collect()
+        let warnings = pairs.flat_map(|(seen, status)| seen.compare(status, now));
+        warnings.chain(self.shed.warning(now)).collect()
     }
+}
+
+impl Shed {
+    fn count(&mut self, statistics: &Statistics) {
+        self.bodies = statistics.body.shed;
+        self.encrypted = statistics.observer.encrypted_shed;
+    }
+
+    fn warning(&mut self, now: Instant) -> Option<String> {
+        let all = self.bodies + self.encrypted;
+        if all == self.said || !is_due(self.warned, now) {
+            return None;
+        }
+        self.said = all;
+        self.warned = Some(now);
+        Some(format!(
+            "the workers cannot follow: {} bodies without a sign of MCP were not read and {} \
+             encrypted connections not followed so far; see --workers and --filter",
+            self.bodies, self.encrypted
+        ))
+    }
+}
+
+/// Whether it is time for another warning.
+fn is_due(warned: Option<Instant>, now: Instant) -> bool {
+    warned.is_none_or(|at| now.saturating_duration_since(at) >= WARN)
 }
 
 impl Seen {
@@ -324,8 +377,7 @@ impl Seen {
             });
         }
         let more = counters.lost.saturating_sub(self.lost);
-        let due = self.warned.is_none_or(|at| now.saturating_duration_since(at) >= WARN);
-        if more > 0 && due {
+        if more > 0 && is_due(self.warned, now) {
             self.lost = counters.lost;
             self.warned = Some(now);
             warnings.push(format!(
@@ -362,6 +414,23 @@ mod tests {
         assert_eq!(compare(10, 30), "");
         assert!(compare(11, 30).starts_with("span0: 25 frames lost, 30 of 100 in all"));
         assert_eq!(compare(60, 30), "");
+    }
+
+    #[test]
+    fn what_is_left_out_is_warned_of_now_and_then() {
+        let mut shed = Shed::default();
+        let start = Instant::now();
+        let mut warning = |seconds, bodies| {
+            let mut statistics = Statistics::default();
+            statistics.body.shed = bodies;
+            shed.count(&statistics);
+            shed.warning(start + Duration::from_secs(seconds)).unwrap_or_default()
+        };
+        assert_eq!(warning(0, 0), "");
+        assert!(warning(1, 5).contains("5 bodies"));
+        assert_eq!(warning(2, 20), "");
+        assert!(warning(11, 20).contains("20 bodies"));
+        assert_eq!(warning(60, 20), "");
     }
 
     #[test]

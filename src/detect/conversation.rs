@@ -160,7 +160,8 @@ impl Conversation {
     pub(super) fn memory(&self) -> usize {
         /// Where it began, its place among the others, and what is always there.
         const REST: usize = 1024;
-        let texts = [&self.evidence, &self.server_name, &self.session, &self.http.path, &self.tls.sni];
+        let texts =
+            [&self.evidence, &self.server_name, &self.session, &self.http.path, &self.tls.sni];
         let texts: usize = texts.into_iter().flatten().map(String::capacity).sum();
         size_of::<Self>() + REST + texts + self.gathered
     }

@@ -10,6 +10,7 @@ use super::body::{BodyCounters, Document};
 use super::event::{Event, FlowFacts, Observation, Order, Phase, Volume};
 use super::names::NameWatch;
 use super::view::{FlowSink, View, Watched};
+use crate::capture::Pressure;
 use crate::counters;
 use crate::engine::Statistics;
 use crate::flow::{CloseReason, FlowHandler, FlowInfo, FlowKey};
@@ -45,6 +46,8 @@ counters! {
         legacy_endpoints,
         /// Signatures that hit.
         signals,
+        /// Encrypted connections not followed under overload beyond their first message.
+        encrypted_shed,
         /// Exchanges not watched because a connection had too many open.
         exchanges_dropped,
         /// Events for the collector.
@@ -100,6 +103,8 @@ pub(crate) struct Observer {
     resolutions: ResolutionBuilder,
     /// Every request is told of.
     pub(super) http_log: bool,
+    /// What is to be left out.
+    pub(super) pressure: Pressure,
     events: Vec<Event>,
     /// The signatures that hit, whether or not the parsers bear them out; only
     /// where they were asked for.
@@ -132,6 +137,7 @@ impl Observer {
             dns: DnsParser::new(),
             resolutions: ResolutionBuilder::new(),
             http_log: false,
+            pressure: Pressure::None,
             events: Vec::new(),
             trace: None,
             ordinal: 0,
@@ -162,6 +168,11 @@ impl Observer {
     /// From here on these keys are there.
     pub(crate) fn set_keys(&mut self, keys: Arc<KeyStore>) {
         self.keys = keys;
+    }
+
+    /// From here on so much is left out.
+    pub(crate) fn set_pressure(&mut self, pressure: Pressure) {
+        self.pressure = pressure;
     }
 
     pub(crate) fn has_events(&self) -> bool {

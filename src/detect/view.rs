@@ -14,6 +14,7 @@ use super::names::NameWatch;
 use super::oauth::{self, OAuthBody};
 use super::observer::Observer;
 use super::values::{Attentive, Ear, Heard};
+use crate::capture::Pressure;
 use crate::flow::FlowInfo;
 use crate::mcp::{self, Message, MessageSink, RawStream, Session};
 use crate::signature::{
@@ -157,6 +158,8 @@ pub(super) struct Watched {
     unconfirmed: HitSet,
     signalled: SignatureIndexSet,
     bodies: [Body; 2],
+    /// The body of the request was left out, so that of the response is as well.
+    shed: bool,
     /// The request is one for metadata of OAuth, where the set asks for that.
     well_known: bool,
 }
@@ -173,6 +176,7 @@ impl Watched {
         self.response_reported = false;
         self.forget_hits();
         self.bodies = [Body::default(), Body::default()];
+        self.shed = false;
         self.well_known = false;
     }
 
@@ -182,7 +186,8 @@ impl Watched {
         const REST: usize = 512;
         let request = self.request.as_ref().map_or(0, |request| request.memory());
         let copies = if self.reported { 2 } else { 1 };
-        let logged = self.logged.as_ref().map_or(0, |it| size_of::<LoggedRequest>() + it.target.capacity());
+        let logged =
+            self.logged.as_ref().map_or(0, |it| size_of::<LoggedRequest>() + it.target.capacity());
         let bodies: usize = self.bodies.iter().map(Body::memory).sum();
         size_of::<Self>() + request * copies + logged + bodies + REST
     }
@@ -435,6 +440,13 @@ impl FlowSink<'_> {
         }
     }
 
+    /// Whether there is no time for the bodies of an exchange, and nothing on its
+    /// connection has hinted at MCP.
+    fn sheds(&self, watched: &Watched) -> bool {
+        let asleep = || !watched.reported && self.view.facts.is_none();
+        self.observer.pressure >= Pressure::Bodies && asleep()
+    }
+
     fn oauth_request(&self, headers: &[Header<'_>]) -> Option<OAuthBody> {
         self.observer.matcher.oauth()?;
         let is_form = find_header(headers, "content-type").is_some_and(oauth::is_form);
@@ -520,6 +532,11 @@ impl ExchangeSink for FlowSink<'_> {
         if hit || telling {
             self.introduce(&mut watched);
         }
+        if self.sheds(&watched) {
+            watched.shed = true;
+            let body = &mut watched.bodies[Direction::ToServer.index()];
+            *body = std::mem::take(body).shed();
+        }
         self.put(watched);
         Interest::Wanted
     }
@@ -550,6 +567,11 @@ impl ExchangeSink for FlowSink<'_> {
         if news || telling || watched.reported {
             self.introduce(&mut watched);
         }
+        // What proves to be of MCP by now is read: the rest of it will be.
+        if !watched.reported && (watched.shed || self.sheds(&watched)) {
+            let body = &mut watched.bodies[Direction::ToClient.index()];
+            *body = std::mem::take(body).shed();
+        }
         self.put(watched);
         Interest::Wanted
     }
@@ -559,6 +581,12 @@ impl ExchangeSink for FlowSink<'_> {
             return Interest::Wanted;
         }
         let Some(mut watched) = self.take(id) else { return Interest::Skip };
+        if self.sheds(&watched) && watched.bodies[direction.index()].shed_large() {
+            watched.shed = true;
+            self.observer.bodies.shed += 1;
+            self.put(watched);
+            return Interest::Skip;
+        }
         let mut interest = Interest::Skip;
         self.body_step(&mut watched, direction, |body, bench, found| {
             interest = body.feed(data, bench, found);
@@ -725,6 +753,11 @@ impl ConnectionSink for FlowSink<'_> {
             self.observer.matcher.server_port(self.flow.server_port(), &mut hits);
             signals.extend(self.observer.matcher.signals(&hits));
             self.observer.note_signals(&signals);
+        }
+        let first = news == TlsNews::ClientHello && self.view.facts.is_none();
+        if first && signals.is_empty() && self.observer.pressure >= Pressure::Encrypted {
+            self.observer.counters.encrypted_shed += 1;
+            return self.flow.dismiss();
         }
         // Further news matter only where the flow is spoken of.
         if !signals.is_empty() || self.view.facts.is_some() {

@@ -39,7 +39,7 @@ use std::sync::Arc;
 use self::clock::{Clock, Tick};
 pub use self::coverage::coverage;
 use self::shard::Shard;
-pub use self::statistics::{EngineCounters, Statistics};
+pub use self::statistics::{EngineCounters, Statistics, WorkerCounters};
 use crate::capture::{Block, Fill, Frame, Replay, Secrets, SecretsKind};
 use crate::decode::{DecodeLimits, Decoder};
 use crate::detect::{
@@ -66,16 +66,18 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Limits that keep a run with `workers` workers to `bytes` of memory, beside what
-    /// the program takes at rest.
+    /// Limits that keep a run with `workers` workers to `bytes` of memory.
     ///
     /// What grows with the traffic is given three quarters: a quarter to what the
     /// protocols of flows keep, an eighth each to the flow tables, to reassembly and to
-    /// conversations, and the rest to fragments and names. The last quarter is for what is
-    /// under way between the threads, and for what memory is lost between its pieces.
+    /// conversations, and the rest to fragments and names. The last quarter is for what
+    /// memory is lost between its pieces.
     pub fn for_memory(bytes: u64, workers: NonZeroUsize) -> Self {
+        /// What the program takes at rest, and what is under way between the threads.
+        const FIXED: u64 = 16 << 20;
         let mut limits = Self::default();
-        let whole = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let bytes = bytes.saturating_sub(FIXED).max(bytes / 4);
+        let whole = usize::try_from(bytes).unwrap_or(usize::MAX) / 8 * 7;
         let share = whole / workers.get();
         let flow = &mut limits.flow;
         flow.max_state_total = share / 4;
@@ -369,6 +371,7 @@ impl Worker {
             for secrets in block.secrets() {
                 self.on_secrets(secrets);
             }
+            self.shard.set_pressure(block.pressure());
             for frame in block.frames() {
                 if source.accepts(&frame) {
                     self.on_frame(&frame, sink);

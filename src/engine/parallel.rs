@@ -181,6 +181,7 @@ pub(super) fn run(
 
 fn work(mut shard: Shard, inbox: &Receiver<Batch>, outbox: &Sender<Done>) -> Shard {
     while let Ok(Batch { block, items, copies, counted }) = inbox.recv() {
+        shard.set_pressure(block.pressure());
         for item in items {
             match item {
                 Item::Tick(tick) => shard.advance(tick),

@@ -193,7 +193,8 @@ pub(super) enum Who {
 impl Message {
     /// Bytes that it owns beside itself.
     pub(super) fn memory(&self) -> usize {
-        let spans = self.names.capacity() + self.versions.capacity() + self.input_requests.capacity();
+        let spans =
+            self.names.capacity() + self.versions.capacity() + self.input_requests.capacity();
         self.text.memory()
             + spans * size_of::<Span>()
             + self.tools.capacity() * size_of::<(Span, Option<u128>)>()

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::LazyLock;
 
+use brotli::enc::BrotliEncoderParams;
+
 use super::corpus;
 use super::packet::{self, ACK, IPV4, SYN, Segment, ethernet, ipv4, udp};
 use super::wire::{Side, Wire};
@@ -141,12 +143,14 @@ fn unanswered(number: u32) -> Vec<Vec<u8>> {
 
 fn large_windows(number: u32) -> Vec<Vec<u8>> {
     static BODIES: LazyLock<[(&str, Vec<u8>); 3]> = LazyLock::new(|| {
-        let text: String =
-            (0..40_000_u64).map(|n| format!("{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+        let text: String = (0..40_000_u64)
+            .map(|n| format!("{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+            .collect();
         let text = format!("{{\"jsonrpc\":\"2.0\",\"result\":\"{text}");
         let zstd = zstd::stream::encode_all(text.as_bytes(), 1).unwrap();
         let mut br = Vec::new();
-        brotli::BrotliCompress(&mut text.as_bytes(), &mut br, &Default::default()).unwrap();
+        let quick = BrotliEncoderParams { quality: 3, ..Default::default() };
+        brotli::BrotliCompress(&mut text.as_bytes(), &mut br, &quick).unwrap();
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         gzip.write_all(text.as_bytes()).unwrap();
         [("zstd", zstd), ("br", br), ("gzip", gzip.finish().unwrap())]

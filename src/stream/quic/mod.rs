@@ -304,7 +304,8 @@ impl Quic {
         /// What a handshake said, and what is held of it.
         const SAID: usize = 1024;
         let own = self.connections.capacity() * (size_of::<Connection>() + SAID);
-        own + self.scratch.capacity() + self.connections.iter().map(Connection::memory).sum::<usize>()
+        own + self.scratch.capacity()
+            + self.connections.iter().map(Connection::memory).sum::<usize>()
     }
 
     /// What was seen of the flow.
