@@ -129,6 +129,8 @@ pub(crate) struct Collector {
     by_age: BTreeSet<(Timestamp, ConversationId)>,
     index: Index,
     names: NameMemory,
+    /// Table time: it never runs back, whatever the times of packets do.
+    now: Timestamp,
     /// What all conversations take.
     memory: usize,
     next: u64,
@@ -145,6 +147,7 @@ impl Collector {
             by_age: BTreeSet::new(),
             index: Index::default(),
             names: NameMemory::new(NameLimits { max_entries: limits.names }),
+            now: Timestamp::MIN,
             memory: 0,
             next: 0,
             limits,
@@ -233,8 +236,9 @@ impl Collector {
         }
     }
 
-    /// Capture time has come to `now`: conversations that are over are written.
+    /// Table time has come to `now`: conversations that are over are written.
     pub(crate) fn advance(&mut self, now: Timestamp, sink: &mut dyn FindingSink) {
+        self.now = now;
         let idle: Vec<ConversationId> = self
             .by_age
             .iter()
@@ -792,9 +796,10 @@ impl Collector {
         if conversation.evidence.is_none() {
             conversation.evidence = Some(excerpt.to_owned());
         }
-        self.by_age.remove(&(conversation.last.time, id));
+        self.by_age.remove(&(conversation.seen, id));
         conversation.last = at;
-        self.by_age.insert((at.time, id));
+        conversation.seen = self.now;
+        self.by_age.insert((self.now, id));
         let now = conversation.memory();
         let before = std::mem::replace(&mut conversation.charge, now);
         self.memory = (self.memory + conversation.charge).saturating_sub(before);
@@ -842,10 +847,11 @@ impl Collector {
         state.tls = flow.tls.clone();
         let (client, server) = (flow.facts.client.ip(), flow.facts.server.ip());
         state.server_name = self.names.name_of(client, server, at.time).map(str::to_owned);
+        state.seen = self.now;
         state.charge = state.memory();
         self.memory += state.charge;
         self.conversations.insert(conversation, state);
-        self.by_age.insert((at.time, conversation));
+        self.by_age.insert((self.now, conversation));
         self.bind(id, conversation);
         conversation
     }
@@ -967,7 +973,7 @@ impl Collector {
     fn forget(&mut self, id: ConversationId) -> Option<Conversation> {
         let conversation = self.conversations.remove(&id)?;
         self.memory = self.memory.saturating_sub(conversation.charge);
-        self.by_age.remove(&(conversation.last.time, id));
+        self.by_age.remove(&(conversation.seen, id));
         self.index.remove(id);
         Some(conversation)
     }

@@ -9,6 +9,7 @@ use super::verdict::Verdict;
 use crate::findings::{Confidence, HttpColumns, McpTransport, MessageKind, TlsColumns};
 use crate::flow::PacketRef;
 use crate::stream::{Direction, ExchangeId};
+use crate::time::Timestamp;
 
 /// Methods told apart in one conversation; the rest is counted together.
 const MAX_METHODS: usize = 256;
@@ -70,6 +71,8 @@ pub(super) struct Conversation {
     pub(super) ordinal: u32,
     pub(super) first: PacketRef,
     pub(super) last: PacketRef,
+    /// When it was last seen, by table time.
+    pub(super) seen: Timestamp,
     pub(super) verdict: Verdict,
     /// Highest confidence that has been reported.
     pub(super) reported: Option<Confidence>,
@@ -129,6 +132,7 @@ impl Conversation {
             ordinal,
             first: at,
             last: at,
+            seen: Timestamp::MIN,
             verdict: Verdict::default(),
             reported: None,
             evidence: None,
@@ -376,7 +380,6 @@ mod tests {
     use crate::decode::TunnelPath;
     use crate::detect::event::Weight;
     use crate::flow::Protocol;
-    use crate::time::Timestamp;
 
     fn conversation() -> Conversation {
         let first = PacketRef { source: SourceId(0), number: 1, time: Timestamp::MIN };

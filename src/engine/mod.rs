@@ -428,7 +428,7 @@ impl Worker {
     fn advance(&mut self, tick: Tick, sink: &mut dyn FindingSink) {
         self.shard.advance(tick);
         self.collect(sink);
-        self.collector.advance(tick.now, sink);
+        self.collector.advance(tick.flow_time, sink);
     }
 
     fn collect(&mut self, sink: &mut dyn FindingSink) {

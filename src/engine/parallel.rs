@@ -221,12 +221,12 @@ fn merge(
     let mut ticks = ticks.iter().peekable();
     for event in events {
         while let Some(tick) = ticks.next_if(|tick| Order::from(**tick) < event.order) {
-            collector.advance(tick.now, sink);
+            collector.advance(tick.flow_time, sink);
         }
         collector.on_event(event, sink);
     }
     for tick in ticks {
-        collector.advance(tick.now, sink);
+        collector.advance(tick.flow_time, sink);
     }
 }
 

@@ -169,6 +169,35 @@ impl Wire {
     }
 }
 
+/// A running tcpdump, in the network that the calling thread has entered.
+pub(crate) struct Tcpdump(Child);
+
+impl Tcpdump {
+    /// Starts to write what comes over an interface to a file.
+    pub(crate) fn start(interface: &str, path: &Path) -> Self {
+        let mut child = Command::new("tcpdump")
+            .args(["-i", interface, "-s", "0", "-U", "-Z", "root", "-B", "65536", "-w"])
+            .arg(path)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut stderr = BufReader::new(child.stderr.as_mut().unwrap());
+        while !line.contains("listening on") {
+            line.clear();
+            assert!(stderr.read_line(&mut line).unwrap() > 0, "tcpdump does not start");
+        }
+        Self(child)
+    }
+
+    /// Ends it, and waits until all is written.
+    pub(crate) fn end(&mut self) {
+        let id = Pid::from_raw(i32::try_from(self.0.id()).unwrap()).unwrap();
+        kill_process(id, Signal::INT).unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
 /// A running `mcpwatch sense`.
 pub(crate) struct Sensor {
     child: Child,
