@@ -137,3 +137,32 @@ impl Index {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: usize) -> Key {
+        let client = IpAddr::from([192, 0, 2, 1]);
+        Key::Session { client, host: "h".to_owned(), session: number.to_string() }
+    }
+
+    #[test]
+    fn keys_of_a_conversation_are_bounded_and_accounted_for() {
+        let mut index = Index::default();
+        let [one, other] = [ConversationId(1), ConversationId(2)];
+        for number in 0..MAX_KEYS + 5 {
+            index.insert(key(number), one);
+            index.insert(key(number), one);
+        }
+        assert_eq!(index.dropped(), 10);
+        assert_eq!(index.find(&key(0)), Some(one));
+        assert_eq!(index.find(&key(MAX_KEYS)), None);
+        index.insert(key(0), other);
+        assert_eq!(index.find(&key(0)), Some(other));
+        index.remove(other);
+        assert_eq!(index.find(&key(0)), Some(one));
+        index.remove(one);
+        assert_eq!((index.memory(), index.find(&key(0))), (0, None));
+    }
+}
