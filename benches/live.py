@@ -106,7 +106,7 @@ af-packet:
 """
         text = text.replace("stats: {enabled: no}", "stats: {enabled: yes, interval: 1}")
         text = text.replace("      types:\n        - alert:", "      types:\n        - stats: {totals: yes}\n        - alert:")
-        text = text.replace("default-logging", "default-log").replace("default-log-level: error", "default-log-level: notice")
+        text = text.replace("default-log-level: error", "default-log-level: notice")
         configuration.write_text(text)
         self.program = ["suricata", "-c", configuration, "-S", HERE / "suricata/mcp.rules", "-l", folder,
                         "--af-packet=" + WATCHED, "-k", "none", "--runmode", "workers"]
@@ -136,7 +136,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("capture")
     p.add_argument("--mcpwatch", required=True)
-    p.add_argument("--seconds", type=float, default=5)
+    p.add_argument("--seconds", type=int, default=5)
     p.add_argument("--runs", type=int, default=3)
     args = p.parse_args()
     found = lambda name: any(os.access(f"{folder}/{name}", os.X_OK) for folder in os.environ["PATH"].split(":"))
@@ -156,9 +156,12 @@ def main():
                     if name in out:
                         continue
                     contestant.start()
-                    sent, reached = replay(args.capture, rate, args.seconds)
-                    time.sleep(0.5)
-                    received, lost = contestant.end()
+                    try:
+                        sent, reached = replay(args.capture, rate, args.seconds)
+                        time.sleep(0.5)
+                        received, lost = contestant.end()
+                    finally:
+                        contestant.process.kill()
                     note = "" if received == sent else f" of {received} that it counted"
                     print(f"run {run} {rate or 'top':>5} {name:>9}: {reached:7.0f} Mbit/s {sent} sent, {lost} lost{note}",
                           flush=True)

@@ -404,6 +404,8 @@ fn metrics_tell_how_it_fares() {
             "mcpwatch_interface_lost_total{interface=\"rx0\"} 0",
             "mcpwatch_interface_up{interface=\"rx0\"} 1",
             "mcpwatch_ring_blocks{interface=\"rx0\"} 64",
+            "mcpwatch_shedding 0",
+            "mcpwatch_worker_flows_evicted_total{worker=\"0\"} 0",
             "mcpwatch_resident_memory_bytes ",
             "mcpwatch_processing_lag_seconds_bucket{le=\"+Inf\"}",
         ] {

@@ -12,6 +12,8 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::support::flood::FLOODS;
 use crate::support::network::{Network, WATCHED, Wire};
 
@@ -28,6 +30,22 @@ fn rounds() -> u32 {
     std::env::var("MCPWATCH_SOAK").ok().map_or(2, |rounds| rounds.parse().unwrap())
 }
 
+/// Every packet is somewhere, and every flow that was opened has ended.
+fn accounted(counted: &Value) {
+    let sum = |section: &str, names: &[&str]| -> u64 {
+        names.iter().map(|name| counted[section][*name].as_u64().unwrap()).sum()
+    };
+    let of_flows = ["tcp_segments", "udp_datagrams", "stray_segments", "late_segments"];
+    let packets = sum("flow", &of_flows) + sum("flow", &["handshakes_rejected"]);
+    assert_eq!(packets, sum("decode", &["packets"]), "{counted:#}");
+    let over = ["flows_finished", "flows_reset", "flows_timed_out", "flows_reused"];
+    let over = sum("flow", &over) + sum("flow", &["flows_evicted", "flows_open_at_end"]);
+    assert_eq!(over, sum("flow", &["tcp_flows", "udp_flows"]), "{counted:#}");
+    for section in ["workers", "interfaces"] {
+        assert!(counted[section].as_array().is_some_and(|all| !all.is_empty()), "{section}");
+    }
+}
+
 #[test]
 fn floods_leave_memory_bounded_and_are_counted() {
     Network::run(|network| {
@@ -42,7 +60,12 @@ fn floods_leave_memory_bounded_and_are_counted() {
         let mut wire = Wire::open();
         let mut most = sensor.memory();
         let mut number = 0;
-        let say = |text: String| writeln!(std::io::stderr(), "{text}").unwrap();
+        let by_hand = std::env::var_os("MCPWATCH_SOAK").is_some();
+        let say = |text: String| {
+            if by_hand {
+                writeln!(std::io::stderr(), "{text}").unwrap();
+            }
+        };
         say(format!("at the start: {} KiB", most >> 10));
         for round in 0..rounds() {
             for flood in &FLOODS {
@@ -58,7 +81,7 @@ fn floods_leave_memory_bounded_and_are_counted() {
                 say(format!("{round} {seconds:>5} s {:>8} KiB {}", memory >> 10, flood.name));
             }
         }
-        let _ended = sensor.end();
+        let ended = sensor.end();
         let counted = crate::sense::json(&statistics);
         say(format!("most {} KiB; {counted:#}", most >> 10));
         assert!(most < MEMCAP, "{} KiB", most >> 10);
@@ -67,5 +90,7 @@ fn floods_leave_memory_bounded_and_are_counted() {
             ["received", "frames", "lost"].map(|counter| interface[counter].as_u64().unwrap());
         assert_eq!((received, frames + lost), (wire.sent, wire.sent), "{interface}");
         assert_eq!(counted["engine"]["frames"], frames);
+        accounted(&counted);
+        assert!(matches!(ended.code, Some(0 | 3)) && !ended.stderr.contains("panicked"));
     });
 }
