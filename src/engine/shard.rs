@@ -84,8 +84,7 @@ impl Shard {
 
     /// Adds what was counted.
     pub(super) fn add_to(&self, statistics: &mut Statistics) {
-        let mut own = Statistics::default();
-        own.flow = *self.table.counters();
+        let mut own = Statistics { flow: *self.table.counters(), ..Statistics::default() };
         self.observer.add_to(&mut own);
         own.workers.push(WorkerCounters {
             packets: own.flow.tcp_segments + own.flow.udp_datagrams,

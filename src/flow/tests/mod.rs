@@ -140,7 +140,11 @@ impl FlowHandler for Recorder {
     }
 
     fn memory(&self, id: &u64) -> usize {
-        if self.keeps { self.stream(*id, Direction::ToServer).len() } else { 0 }
+        if !self.keeps {
+            return 0;
+        }
+        let ways = [Direction::ToServer, Direction::ToClient];
+        ways.into_iter().map(|way| self.stream(*id, way).len()).sum()
     }
 
     fn closed(&mut self, id: u64, flow: &FlowInfo, why: CloseReason) {
