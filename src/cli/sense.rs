@@ -444,6 +444,15 @@ mod tests {
     }
 
     #[test]
+    fn the_queue_of_findings_goes_by_the_memory() {
+        let rows = |memcap| queue(memcap).rows;
+        assert_eq!(
+            [rows(0), rows(64 << 20), rows(1 << 30), rows(1 << 40)],
+            [64, 1024, 16384, 16384]
+        );
+    }
+
+    #[test]
     fn statistics_tell_of_each_interface() {
         let text = stats(&Statistics::default(), &[status(InterfaceState::Down, 7)], 3, 2);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();

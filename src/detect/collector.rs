@@ -427,10 +427,10 @@ impl Collector {
         let Some(flow) = self.flows.get(&id) else { return refused };
         let request = flow.exchanges.get(&exchange).and_then(|e| e.request.as_deref());
         let key = opening_key(&flow.facts, request);
-        let held = self.index.candidates(&key).iter().rev().take(MAX_CANDIDATES).find(|c| {
-            **c != refused && self.conversations.get(c).is_some_and(|c| c.progress.answered)
+        let held = self.index.candidates(&key).rev().take(MAX_CANDIDATES).find(|c| {
+            *c != refused && self.conversations.get(c).is_some_and(|c| c.progress.answered)
         });
-        let Some(held) = held.copied() else { return refused };
+        let Some(held) = held else { return refused };
         let Some(state) = self.forget(refused) else { return refused };
         if let Some(flow) = self.flows.get_mut(&id) {
             flow.conversation = None;
@@ -641,7 +641,7 @@ impl Collector {
     ) -> Option<ConversationId> {
         let flow = self.flows.get(&id)?;
         let key = opening_key(&flow.facts, request);
-        let openings = self.index.candidates(&key).iter().rev().take(MAX_CANDIDATES).copied();
+        let openings = self.index.candidates(&key).rev().take(MAX_CANDIDATES);
         flow.conversation.into_iter().chain(openings).find(|c| {
             let state = self.conversations.get(c);
             state.is_some_and(|c| c.awaits_retry() && c.may_be_client(client))
@@ -689,7 +689,10 @@ impl Collector {
     ) -> Vec<ConversationId> {
         let Some(flow) = self.flows.get(&id) else { return Vec::new() };
         let key = sessionless_key(&flow.facts, request);
-        self.index.candidates(&key).iter().rev().take(MAX_CANDIDATES).rev().copied().collect()
+        let newest = self.index.candidates(&key).rev().take(MAX_CANDIDATES);
+        let mut candidates: Vec<ConversationId> = newest.collect();
+        candidates.reverse();
+        candidates
     }
 
     /// An answer, or a call by the server, in an exchange whose request said

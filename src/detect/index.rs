@@ -1,6 +1,6 @@
 //! How a conversation is found again when it comes back on another connection.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use super::conversation::ConversationId;
@@ -43,7 +43,7 @@ pub(super) fn endpoint_of(flow: &FlowFacts, request: Option<&RequestFacts>) -> S
 /// Conversations by [`Key`]. Several may share a sessionless key.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    by_key: HashMap<Key, Vec<ConversationId>>,
+    by_key: HashMap<Key, VecDeque<ConversationId>>,
     keys_of: HashMap<ConversationId, Vec<Key>>,
     /// What all keys take.
     memory: usize,
@@ -85,7 +85,7 @@ impl Index {
         }
         self.memory += key.memory();
         keys.push(key.clone());
-        self.by_key.entry(key).or_default().push(id);
+        self.by_key.entry(key).or_default().push_back(id);
     }
 
     /// Bytes that it takes, about.
@@ -99,13 +99,16 @@ impl Index {
     }
 
     /// Conversations of that key, oldest first.
-    pub(super) fn candidates(&self, key: &Key) -> &[ConversationId] {
-        self.by_key.get(key).map_or(&[], Vec::as_slice)
+    pub(super) fn candidates(
+        &self,
+        key: &Key,
+    ) -> impl DoubleEndedIterator<Item = ConversationId> + '_ {
+        self.by_key.get(key).into_iter().flatten().copied()
     }
 
     /// The conversation of a key that names only one.
     pub(super) fn find(&self, key: &Key) -> Option<ConversationId> {
-        self.candidates(key).last().copied()
+        self.by_key.get(key)?.back().copied()
     }
 
     /// Forgets a conversation.
@@ -130,7 +133,10 @@ impl Index {
     fn drop_key(&mut self, key: &Key, id: ConversationId) {
         self.memory = self.memory.saturating_sub(key.memory());
         if let Some(ids) = self.by_key.get_mut(key) {
-            ids.retain(|other| *other != id);
+            // It is the oldest that is forgotten, most of the time: the first.
+            if let Some(at) = ids.iter().position(|other| *other == id) {
+                ids.remove(at);
+            }
             if ids.is_empty() {
                 self.by_key.remove(key);
             }

@@ -344,6 +344,7 @@ impl<S> FlowTable<S> {
             }
         }
         let Slot { state, info, .. } = slot;
+        let wanted = info.dismissed() != [true; 2];
         let mut out = Delivery { handler, state, info, side: sender };
         self.shared.counters.tcp_segments += 1;
         out.info.observe(packet, sender);
@@ -355,7 +356,10 @@ impl<S> FlowTable<S> {
         }
         self.refile(index);
         self.update_waiting(index);
-        self.recharge(index, handler);
+        // What nothing more is wanted of owns what it did.
+        if wanted {
+            self.recharge(index, handler);
+        }
     }
 
     fn on_datagram<H: FlowHandler<State = S>>(
