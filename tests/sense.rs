@@ -11,8 +11,9 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::corpus;
-use crate::support::network::{Network, SENDER, WATCHED, Wire, ip};
+use crate::support::network::{Network, SENDER, Tcpdump, WATCHED, Wire, ip};
 use crate::support::run::{mcpwatch, run, run_on};
+use crate::support::wire;
 
 /// Findings without what depends on when and where they were captured, in an
 /// order of their own.
@@ -132,6 +133,67 @@ fn losses_are_counted_to_the_frame() {
         assert_eq!((received, frames + lost), (wire.sent, wire.sent), "{counted}");
         assert!(ended.stderr.contains(&format!("{lost} lost")), "{}", ended.stderr);
         assert!(ended.text().contains("packets lost at capture"), "{}", ended.text());
+    });
+}
+
+#[test]
+fn under_overload_bodies_are_left_out_and_it_is_said() {
+    const FRAME: usize = 8 << 10;
+    Network::run(|network| {
+        let folder = tempfile::tempdir().unwrap();
+        let statistics = folder.path().join("stats.json");
+        let line = format!("--ring 8M --workers 2 --stats {}", statistics.display());
+        let sensor = network.sense(&format!("-i {WATCHED} {line}"));
+        // It sleeps until its ring is full.
+        sensor.signal(Signal::STOP);
+        let mut wire = Wire::open();
+        let body = format!(
+            "{{\"jsonrpc\":\"2.0\",\"method\":\"eth_call\",\"x\":\"{}\"}}",
+            "y".repeat(FRAME)
+        );
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+        for client in 0..1200_u32 {
+            let mut talk = wire::Wire::new();
+            let client = std::net::Ipv4Addr::from_bits(0x0a00_0000 + client).to_string();
+            let mut connection = talk.connect(&client, "192.0.2.1:80");
+            talk.send(&mut connection, wire::Side::Client, head.as_bytes());
+            talk.send(&mut connection, wire::Side::Client, body.as_bytes());
+            talk.into_frames().iter().for_each(|frame| wire.send(frame));
+        }
+        sensor.signal(Signal::CONT);
+        let ended = sensor.end().exits(3);
+        let counted = json(&statistics);
+        let shed = counted["body"]["shed"].as_u64().unwrap();
+        let workers = counted["workers"].as_array().unwrap();
+        let by_worker: u64 = workers.iter().map(|it| it["bodies_shed"].as_u64().unwrap()).sum();
+        assert!(shed > 0 && by_worker == shed, "{counted}");
+        assert!(ended.text().contains("bodies not read under overload"), "{}", ended.text());
+        let interface = &counted["interfaces"][0];
+        let [received, frames, lost] =
+            ["received", "frames", "lost"].map(|counter| interface[counter].as_u64().unwrap());
+        assert_eq!((received, frames + lost), (wire.sent, wire.sent), "{interface}");
+    });
+}
+
+/// Another program captures the same frames at the same time.
+#[test]
+fn findings_are_those_of_a_scan_over_a_simultaneous_capture() {
+    if Command::new("tcpdump").arg("--version").output().is_err() {
+        let _ = writeln!(std::io::stderr(), "simultaneous capture: skipped: no tcpdump");
+        return;
+    }
+    Network::run(|network| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("simultaneous.pcap");
+        let sensor = network.sense(&format!("-i {WATCHED} --messages -o -"));
+        let mut tcpdump = Tcpdump::start(WATCHED, &path);
+        network.send(&corpus::path("p-py130-20sessions.pcap"));
+        network.send(&corpus::path("p-h2c-hypercorn-20sessions.pcap"));
+        let sensed = sensor.end().exits(0).lines();
+        tcpdump.end();
+        let scanned = run_on("scan --messages -o -", &path).exits(0).lines();
+        assert_eq!(comparable(&sensed), comparable(&scanned));
+        assert!(!scanned.is_empty());
     });
 }
 
@@ -396,6 +458,8 @@ fn metrics_tell_how_it_fares() {
             "mcpwatch_interface_lost_total{interface=\"rx0\"} 0",
             "mcpwatch_interface_up{interface=\"rx0\"} 1",
             "mcpwatch_ring_blocks{interface=\"rx0\"} 64",
+            "mcpwatch_shedding 0",
+            "mcpwatch_worker_flows_evicted_total{worker=\"0\"} 0",
             "mcpwatch_resident_memory_bytes ",
             "mcpwatch_spool_bytes 0",
             "mcpwatch_processing_lag_seconds_bucket{le=\"+Inf\"}",

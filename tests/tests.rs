@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod bounds;
 mod cli;
 #[cfg(target_os = "linux")]
 mod consumers;
@@ -20,6 +21,9 @@ mod property;
 mod quic;
 #[cfg(target_os = "linux")]
 mod sense;
+mod shedding;
+#[cfg(target_os = "linux")]
+mod soak;
 mod support;
 mod truth;
 #[cfg(target_os = "linux")]

@@ -9,7 +9,7 @@ use std::iter::FusedIterator;
 
 #[cfg(target_os = "linux")]
 use super::live::Lease;
-use super::{Frame, LinkType, SourceId};
+use super::{Frame, LinkType, Pressure, SourceId};
 use crate::time::Timestamp;
 
 /// How many bytes a block holds unless one record alone needs more.
@@ -29,6 +29,7 @@ pub struct Block {
     source: SourceId,
     first_number: u64,
     clock: Option<Timestamp>,
+    pressure: Pressure,
     /// Memory of a ring, which the frames are slices of instead of `bytes`.
     #[cfg(target_os = "linux")]
     lease: Option<Lease>,
@@ -91,12 +92,18 @@ impl Block {
         self.clock
     }
 
+    /// What is to be left out from this block on.
+    pub const fn pressure(&self) -> Pressure {
+        self.pressure
+    }
+
     /// Empties the block. Memory that is a ring's goes back to it; the block's own
     /// stays.
     pub fn release(&mut self) {
         self.frames.clear();
         self.secrets.clear();
         self.clock = None;
+        self.pressure = Pressure::None;
         #[cfg(target_os = "linux")]
         {
             self.lease = None;
@@ -106,6 +113,11 @@ impl Block {
     /// Tells that a clock has come to `time`.
     pub fn set_clock(&mut self, time: Timestamp) {
         self.clock = Some(time);
+    }
+
+    /// Tells what is to be left out.
+    pub fn set_pressure(&mut self, pressure: Pressure) {
+        self.pressure = pressure;
     }
 
     /// The memory that the frames are slices of.

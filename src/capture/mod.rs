@@ -31,6 +31,7 @@ pub mod live;
 mod order;
 mod pcap;
 mod pcapng;
+mod pressure;
 mod reader;
 mod replay;
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub use error::{Codec, Damage, Error, Part, Unreadable};
 pub use filter::{FilterError, FrameFilter};
 pub use frame::{Frame, LinkType, SourceId};
 pub use inputs::Inputs;
+pub use pressure::Pressure;
 pub use reader::{Fill, Reader};
 pub use replay::{Progress, Replay};
 pub use write::{PcapWriter, PcapngWriter, Precision};

@@ -35,7 +35,7 @@ const MAX_AGE: Duration = Duration::from_millis(250);
 /// How often interfaces are looked at for what is worth a warning.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often losses of an interface are warned of, at most.
+/// How often losses are warned of, at most.
 const WARN: Duration = Duration::from_secs(10);
 
 /// The share of the memory for secrets of TLS, and the one for records that wait for
@@ -104,8 +104,9 @@ impl<'a> Sense<'a> {
         }
         // Threads that are started before it keep what they have.
         privileges::give_up(args)?;
+        let queue = queue(args.memcap);
         let outputs = Outputs::open(arguments, None, |path, format| {
-            open(path, format, rotation, spool.as_ref())
+            open(path, format, rotation, spool.as_ref(), queue)
         })?;
         let metrics = Arc::new(Metrics::new(live.status()));
         if let Some(listener) = listener {
@@ -147,7 +148,9 @@ impl<'a> Sense<'a> {
         view.close();
         outputs.take_notices().iter().for_each(|notice| log::warning("output", notice).say());
         trouble.iter().for_each(|message| log::error("output", message).say());
-        let mut incomplete = !trouble.is_empty() || statistics.capture.frames_lost + lost > 0;
+        let left_out = statistics.body.shed + statistics.observer.encrypted_shed;
+        let mut incomplete =
+            !trouble.is_empty() || statistics.capture.frames_lost + lost + left_out > 0;
         let text = stats(&statistics, &status.interfaces(), outputs.findings, lost);
         if let Err(message) = detection::write_stats(arguments, &text) {
             complain(&message);
@@ -237,6 +240,7 @@ fn open(
     format: Format,
     rotation: Option<Rotation>,
     spool: Option<&Spool>,
+    queue: QueueLimits,
 ) -> Result<Box<dyn Sink>, SinkError> {
     let policy = BatchPolicy { max_age: MAX_AGE, ..BatchPolicy::default() };
     let destination = Destination::from_argument(path);
@@ -250,7 +254,16 @@ fn open(
         None => sink::open(destination, format, policy)?,
     };
     // Whoever takes the findings must not hold up the packets.
-    Ok(Box::new(QueuedSink::new(&name, sink, QueueLimits::default())?))
+    Ok(Box::new(QueuedSink::new(&name, sink, queue)?))
+}
+
+/// How many findings may wait for an output: a thirty-second of the memory.
+fn queue(memcap: u64) -> QueueLimits {
+    /// A row with its texts.
+    const ROW: u64 = 2048;
+    let rows = usize::try_from(memcap / 32 / ROW).unwrap_or(usize::MAX);
+    let QueueLimits { rows: most, patience } = QueueLimits::default();
+    QueueLimits { rows: rows.clamp(64, most), patience }
 }
 
 /// A note on offloads of an interface, if any are on.
@@ -321,6 +334,18 @@ fn stats(
             serde_json::Value::Object(section)
         })
         .collect();
+    let workers: Vec<_> = statistics
+        .workers
+        .iter()
+        .map(|worker| {
+            let mut section = serde_json::Map::new();
+            worker.each(&mut |name, value| {
+                section.insert(name.to_owned(), value.into());
+            });
+            serde_json::Value::Object(section)
+        })
+        .collect();
+    sections.insert("workers".to_owned(), workers.into());
     let outputs = serde_json::json!({ "findings": findings, "findings_lost": lost });
     sections.insert("outputs".to_owned(), outputs);
     sections.insert("interfaces".to_owned(), interfaces.into());
@@ -389,6 +414,7 @@ impl FindingSink for Watched {
     fn statistics(&mut self, statistics: &Statistics) {
         self.view.statistics(statistics);
         self.metrics.statistics(statistics);
+        self.watch.shed.count(statistics);
     }
 
     fn block_end(&mut self, through: Option<Timestamp>) {
@@ -412,6 +438,16 @@ struct Watch {
     quiet: bool,
     looked: Instant,
     seen: Vec<Seen>,
+    shed: Shed,
+}
+
+/// What was left out under overload, and what of it was said.
+#[derive(Debug, Default)]
+struct Shed {
+    bodies: u64,
+    encrypted: u64,
+    said: u64,
+    warned: Option<Instant>,
 }
 
 /// What was last said of an interface.
@@ -425,7 +461,8 @@ impl Watch {
     fn new(status: LiveStatus, quiet: bool) -> Self {
         let interfaces = status.interfaces();
         let seen = interfaces.iter().map(|it| Seen { state: it.state, lost: 0, warned: None });
-        Self { seen: seen.collect(), status, quiet, looked: Instant::now() }
+        let (seen, shed) = (seen.collect(), Shed::default());
+        Self { seen, shed, status, quiet, looked: Instant::now() }
     }
 
     fn look(&mut self, now: Instant) -> Vec<Entry> {
@@ -435,8 +472,37 @@ impl Watch {
         self.looked = now;
         let interfaces = self.status.interfaces();
         let pairs = self.seen.iter_mut().zip(&interfaces);
-        pairs.flat_map(|(seen, status)| seen.compare(status, now)).collect()
+        let warnings = pairs.flat_map(|(seen, status)| seen.compare(status, now));
+        warnings.chain(self.shed.warning(now)).collect()
     }
+}
+
+impl Shed {
+    fn count(&mut self, statistics: &Statistics) {
+        self.bodies = statistics.body.shed;
+        self.encrypted = statistics.observer.encrypted_shed;
+    }
+
+    fn warning(&mut self, now: Instant) -> Option<Entry> {
+        let all = self.bodies + self.encrypted;
+        if all == self.said || !is_due(self.warned, now) {
+            return None;
+        }
+        self.said = all;
+        self.warned = Some(now);
+        let message = format!(
+            "the workers cannot follow: {} bodies without a sign of MCP were not read and {} \
+             encrypted connections not followed so far; see --workers and --filter",
+            self.bodies, self.encrypted
+        );
+        let entry = log::warning("shed", message).with("bodies", self.bodies);
+        Some(entry.with("encrypted", self.encrypted))
+    }
+}
+
+/// Whether it is time for another warning.
+fn is_due(warned: Option<Instant>, now: Instant) -> bool {
+    warned.is_none_or(|at| now.saturating_duration_since(at) >= WARN)
 }
 
 impl Seen {
@@ -459,8 +525,7 @@ impl Seen {
             warnings.push(entry.with("interface", name.as_str()));
         }
         let more = counters.lost.saturating_sub(self.lost);
-        let due = self.warned.is_none_or(|at| now.saturating_duration_since(at) >= WARN);
-        if more > 0 && due {
+        if more > 0 && is_due(self.warned, now) {
             self.lost = counters.lost;
             self.warned = Some(now);
             let message = format!(
@@ -506,6 +571,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_out_is_warned_of_now_and_then() {
+        let mut shed = Shed::default();
+        let start = Instant::now();
+        let mut warning = |seconds, bodies| {
+            let mut statistics = Statistics::default();
+            statistics.body.shed = bodies;
+            shed.count(&statistics);
+            told(shed.warning(start + Duration::from_secs(seconds)).as_slice())
+        };
+        assert_eq!(warning(0, 0), "");
+        assert!(warning(1, 5).contains("5 bodies"));
+        assert_eq!(warning(2, 20), "");
+        assert!(warning(11, 20).contains("20 bodies"));
+        assert_eq!(warning(60, 20), "");
+    }
+
+    #[test]
     fn interfaces_that_come_and_go_are_told_of_once() {
         let mut seen = Seen { state: InterfaceState::Up, lost: 0, warned: None };
         let now = Instant::now();
@@ -513,6 +595,15 @@ mod tests {
         assert!(compare(InterfaceState::Gone).contains("gone"));
         assert_eq!(compare(InterfaceState::Gone), "");
         assert!(compare(InterfaceState::Up).contains("back"));
+    }
+
+    #[test]
+    fn the_queue_of_findings_goes_by_the_memory() {
+        let rows = |memcap| queue(memcap).rows;
+        assert_eq!(
+            [rows(0), rows(64 << 20), rows(1 << 30), rows(1 << 40)],
+            [64, 1024, 16384, 16384]
+        );
     }
 
     #[test]

@@ -43,6 +43,8 @@ crate::counters! {
         event_streams,
         /// Bodies of JSON that were downloaded (GET), and skipped.
         downloads,
+        /// Bodies of JSON that were not read, as there was no time for them.
+        shed,
         /// Bodies that begin like neither, and were skipped.
         skipped,
         /// Bodies whose content coding could not be undone.
@@ -78,8 +80,8 @@ pub(super) enum Found {
 pub(super) struct Body {
     decoder: Option<Box<Decoder>>,
     state: State,
-    /// Only an event stream is of interest.
-    events_only: bool,
+    /// Of JSON, what is to be read.
+    json: Json,
     /// Where the set asks for values of OAuth, and the body may have some.
     oauth: Option<(Generation, Box<OAuthBody>)>,
 }
@@ -92,6 +94,17 @@ enum State {
     Json(Box<Document>),
     Events(Box<Events>),
     Skipped,
+}
+
+/// Whether a body of JSON is to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Json {
+    #[default]
+    Read,
+    /// It is downloaded.
+    Download,
+    /// There is no time for it.
+    Shed,
 }
 
 /// The first bytes after any white space.
@@ -124,8 +137,42 @@ impl Body {
     /// The same body, of which JSON is not to be read: what a GET downloads is
     /// no traffic, and there is much of it.
     pub(super) fn events_only(mut self) -> Self {
-        self.events_only = true;
+        self.json = Json::Download;
         self
+    }
+
+    /// The same body, of which JSON is not to be read, as there is no time for it.
+    /// Event streams are: they are where the answers to others' requests come.
+    pub(super) fn shed(mut self) -> Self {
+        if self.json == Json::Read {
+            self.json = Json::Shed;
+        }
+        self
+    }
+
+    /// Stops reading a large document in which nothing has hit so far; false where
+    /// the body is not such.
+    pub(super) fn shed_large(&mut self) -> bool {
+        /// A body of so many bytes is large.
+        const LARGE: u64 = 64 << 10;
+        match &self.state {
+            State::Json(document) if document.read >= LARGE && document.is_silent() => {}
+            _ => return false,
+        }
+        *self = Self::skipped();
+        true
+    }
+
+    /// Bytes that it owns beside itself, about.
+    pub(super) fn memory(&self) -> usize {
+        let decoder = self.decoder.as_ref().map_or(0, |it| size_of::<Decoder>() + it.memory());
+        let state = match &self.state {
+            State::Json(document) => document.memory(),
+            State::Events(events) => events.memory(),
+            State::Blank | State::Sniffing(_) | State::Skipped => 0,
+        };
+        let oauth = self.oauth.as_ref().map_or(0, |(_, it)| it.memory());
+        decoder + state + oauth
     }
 
     /// A body that is not to be looked at.
@@ -174,7 +221,7 @@ impl Body {
         bench: &mut Bench<'_>,
         found: &mut dyn FnMut(Found),
     ) -> ControlFlow<()> {
-        self.state.feed(data, self.events_only, bench, found);
+        self.state.feed(data, self.json, bench, found);
         if self.oauth.as_mut().is_some_and(|oauth| !feed_oauth(oauth, data, bench.matcher)) {
             self.oauth = None;
         }
@@ -259,7 +306,7 @@ impl State {
     fn feed(
         &mut self,
         data: &[u8],
-        events_only: bool,
+        json: Json,
         bench: &mut Bench<'_>,
         found: &mut dyn FnMut(Found),
     ) {
@@ -276,8 +323,13 @@ impl State {
             let head = *head;
             match head.guess() {
                 Guess::Unsure => return,
-                Guess::Json if events_only => {
+                Guess::Json if json == Json::Download => {
                     bench.counters.downloads += 1;
+                    *self = Self::Skipped;
+                    return;
+                }
+                Guess::Json if json == Json::Shed => {
+                    bench.counters.shed += 1;
                     *self = Self::Skipped;
                     return;
                 }
@@ -392,6 +444,8 @@ pub(super) struct Document {
     generation: Generation,
     cursor: Cursor,
     hits: HitSet,
+    /// Bytes read.
+    read: u64,
     messages: Vec<MessageFacts>,
     tally: Tally,
     /// Only where the set asks for values of messages.
@@ -427,6 +481,16 @@ struct Tally {
 }
 
 impl Document {
+    /// Bytes that it takes, about.
+    pub(super) fn memory(&self) -> usize {
+        /// Facts of a message with their texts.
+        const MESSAGE: usize = size_of::<MessageFacts>() + 512;
+        /// Values that are heard, where the set asks for any.
+        const VALUES: usize = 2048;
+        let values = if self.values.is_some() { VALUES } else { 0 };
+        size_of::<Self>() + self.scanner.memory() + self.messages.len() * MESSAGE + values
+    }
+
     /// A document of which nothing was read, from the pool if there is one.
     pub(super) fn take(bench: &mut Bench<'_>) -> Box<Self> {
         match bench.documents.pop() {
@@ -449,15 +513,23 @@ impl Document {
             generation: matcher.generation(),
             cursor,
             hits,
+            read: 0,
             messages: Vec::new(),
             tally: Tally::default(),
             values: matcher.messages().map(|_| Box::default()),
         })
     }
 
+    /// Whether nothing in it has shown that it may be MCP.
+    fn is_silent(&self) -> bool {
+        self.hits.is_empty() && self.messages.is_empty()
+    }
+
     /// Gives the document's buffers back.
     pub(super) fn recycle(self: Box<Self>, bench: &mut Bench<'_>) {
-        if bench.documents.len() < bench.documents.capacity() {
+        /// What is larger is not kept: pools have a few hundred documents.
+        const KEPT: usize = 16 << 10;
+        if bench.documents.len() < bench.documents.capacity() && self.memory() <= KEPT {
             bench.documents.push(self);
         }
     }
@@ -465,6 +537,7 @@ impl Document {
     fn reset(&mut self, matcher: &Matcher) {
         self.scanner.reset(Charset::Sniffed);
         self.restart(matcher);
+        self.read = 0;
         self.messages.clear();
         let counters = self.scanner.counters();
         self.tally =
@@ -491,6 +564,7 @@ impl Document {
 
     pub(super) fn feed(&mut self, data: &[u8], matcher: &Matcher) {
         self.keep_up(matcher);
+        self.read += data.len() as u64;
         matcher.body().feed(&mut self.cursor, data, &mut self.hits);
         self.scan(Step::Feed(data), matcher);
     }
@@ -609,6 +683,11 @@ struct Events {
 }
 
 impl Events {
+    fn memory(&self) -> usize {
+        let document = self.document.as_ref().map_or(0, |document| document.memory());
+        size_of::<Self>() + document + self.endpoint.capacity()
+    }
+
     fn new(bench: &mut Bench<'_>) -> Self {
         Self {
             parser: SseParser::new(),

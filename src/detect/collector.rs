@@ -50,6 +50,8 @@ counters! {
         answers_unpaired,
         /// JSON-RPC messages that belonged to no conversation.
         messages_unattributed,
+        /// Ways to find a conversation again beyond the number kept of one.
+        keys_dropped,
         /// Exchanges forgotten because a flow had too many open.
         exchanges_evicted,
         /// Rows written.
@@ -67,13 +69,22 @@ counters! {
 pub struct CollectorLimits {
     /// Conversations remembered at once.
     pub conversations: usize,
+    /// Memory of all conversations.
+    pub memory: usize,
+    /// Names of servers remembered from DNS.
+    pub names: usize,
     /// Capture time after which a conversation without an open flow is over.
     pub idle: Duration,
 }
 
 impl Default for CollectorLimits {
     fn default() -> Self {
-        Self { conversations: 65_536, idle: Duration::from_secs(30 * 60) }
+        Self {
+            conversations: 65_536,
+            memory: 512 << 20,
+            names: NameLimits::default().max_entries,
+            idle: Duration::from_secs(30 * 60),
+        }
     }
 }
 
@@ -125,6 +136,10 @@ pub(crate) struct Collector {
     summaries: BTreeSet<(Timestamp, ConversationId)>,
     index: Index,
     names: NameMemory,
+    /// Table time: it never runs back, whatever the times of packets do.
+    now: Timestamp,
+    /// What all conversations take.
+    memory: usize,
     next: u64,
     limits: CollectorLimits,
     rows: RowWriter,
@@ -139,7 +154,9 @@ impl Collector {
             by_age: BTreeSet::new(),
             summaries: BTreeSet::new(),
             index: Index::default(),
-            names: NameMemory::new(NameLimits::default()),
+            names: NameMemory::new(NameLimits { max_entries: limits.names }),
+            now: Timestamp::MIN,
+            memory: 0,
             next: 0,
             limits,
             rows,
@@ -152,6 +169,7 @@ impl Collector {
         let mut counters = self.counters;
         counters.rows = self.rows.written();
         counters.repeats_limited = self.rows.repeats();
+        counters.keys_dropped = self.index.dropped();
         counters
     }
 
@@ -163,6 +181,18 @@ impl Collector {
         }
         let id = flow.id;
         self.flows.entry(id).or_insert_with(|| FlowEntry::new(flow));
+        self.observe(id, at, what, volume, sink);
+        self.make_room(sink);
+    }
+
+    fn observe(
+        &mut self,
+        id: u64,
+        at: PacketRef,
+        what: Observation,
+        volume: Volume,
+        sink: &mut dyn FindingSink,
+    ) {
         match what {
             Observation::Tls { facts, signals } => self.on_tls(id, at, *facts, &signals, sink),
             Observation::Name { name, signals } => {
@@ -215,8 +245,9 @@ impl Collector {
         }
     }
 
-    /// Capture time has come to `now`: conversations that are over are written.
+    /// Table time has come to `now`: conversations that are over are written.
     pub(crate) fn advance(&mut self, now: Timestamp, sink: &mut dyn FindingSink) {
+        self.now = now;
         let idle: Vec<ConversationId> = self
             .by_age
             .iter()
@@ -428,10 +459,10 @@ impl Collector {
         let Some(flow) = self.flows.get(&id) else { return refused };
         let request = flow.exchanges.get(&exchange).and_then(|e| e.request.as_deref());
         let key = opening_key(&flow.facts, request);
-        let held = self.index.candidates(&key).iter().rev().take(MAX_CANDIDATES).find(|c| {
-            **c != refused && self.conversations.get(c).is_some_and(|c| c.progress.answered)
+        let held = self.index.candidates(&key).rev().take(MAX_CANDIDATES).find(|c| {
+            *c != refused && self.conversations.get(c).is_some_and(|c| c.progress.answered)
         });
-        let Some(held) = held.copied() else { return refused };
+        let Some(held) = held else { return refused };
         let Some(state) = self.forget(refused) else { return refused };
         if let Some(flow) = self.flows.get_mut(&id) {
             flow.conversation = None;
@@ -590,7 +621,10 @@ impl Collector {
         message: &Message,
     ) -> Option<ConversationId> {
         let exchange = self.exchange(id, message.exchange);
-        if let Some(conversation) = exchange.and_then(|exchange| exchange.conversation) {
+        // Unless it was summed up early, to make room.
+        if let Some(conversation) = exchange.and_then(|exchange| exchange.conversation)
+            && self.conversations.contains_key(&conversation)
+        {
             return Some(conversation);
         }
         if message.direction == Direction::ToClient || is_answer(&message.facts) {
@@ -639,7 +673,7 @@ impl Collector {
     ) -> Option<ConversationId> {
         let flow = self.flows.get(&id)?;
         let key = opening_key(&flow.facts, request);
-        let openings = self.index.candidates(&key).iter().rev().take(MAX_CANDIDATES).copied();
+        let openings = self.index.candidates(&key).rev().take(MAX_CANDIDATES);
         flow.conversation.into_iter().chain(openings).find(|c| {
             let state = self.conversations.get(c);
             state.is_some_and(|c| c.awaits_retry() && c.may_be_client(client))
@@ -687,7 +721,10 @@ impl Collector {
     ) -> Vec<ConversationId> {
         let Some(flow) = self.flows.get(&id) else { return Vec::new() };
         let key = sessionless_key(&flow.facts, request);
-        self.index.candidates(&key).iter().rev().take(MAX_CANDIDATES).rev().copied().collect()
+        let newest = self.index.candidates(&key).rev().take(MAX_CANDIDATES);
+        let mut candidates: Vec<ConversationId> = newest.collect();
+        candidates.reverse();
+        candidates
     }
 
     /// An answer, or a call by the server, in an exchange whose request said
@@ -800,9 +837,13 @@ impl Collector {
         if conversation.evidence.is_none() {
             conversation.evidence = Some(excerpt.to_owned());
         }
-        self.by_age.remove(&(conversation.last.time, id));
+        self.by_age.remove(&(conversation.seen, id));
         conversation.last = at;
-        self.by_age.insert((at.time, id));
+        conversation.seen = self.now;
+        self.by_age.insert((self.now, id));
+        let now = conversation.memory();
+        let before = std::mem::replace(&mut conversation.charge, now);
+        self.memory = (self.memory + conversation.charge).saturating_sub(before);
         let confidence = conversation.verdict.confidence();
         if confidence > conversation.reported {
             conversation.reported = confidence;
@@ -847,8 +888,11 @@ impl Collector {
         state.tls = flow.tls.clone();
         let (client, server) = (flow.facts.client.ip(), flow.facts.server.ip());
         state.server_name = self.names.name_of(client, server, at.time).map(str::to_owned);
+        state.seen = self.now;
+        state.charge = state.memory();
+        self.memory += state.charge;
         self.conversations.insert(conversation, state);
-        self.by_age.insert((at.time, conversation));
+        self.by_age.insert((self.now, conversation));
         self.bind(id, conversation);
         conversation
     }
@@ -947,7 +991,14 @@ impl Collector {
         if over {
             self.end_conversation(conversation, sink);
         }
-        while self.conversations.len() > self.limits.conversations {
+    }
+
+    /// Sums up the conversations that are longest idle, where there are too many or
+    /// they take too much.
+    fn make_room(&mut self, sink: &mut dyn FindingSink) {
+        while self.conversations.len() > self.limits.conversations
+            || self.memory + self.index.memory() > self.limits.memory
+        {
             let Some((_, oldest)) = self.by_age.first().copied() else { break };
             self.counters.conversations_evicted += 1;
             self.end_conversation(oldest, sink);
@@ -962,10 +1013,11 @@ impl Collector {
 
     fn forget(&mut self, id: ConversationId) -> Option<Conversation> {
         let conversation = self.conversations.remove(&id)?;
-        self.by_age.remove(&(conversation.last.time, id));
         if let Some(due) = conversation.summary_due {
             self.summaries.remove(&(due, id));
         }
+        self.memory = self.memory.saturating_sub(conversation.charge);
+        self.by_age.remove(&(conversation.seen, id));
         self.index.remove(id);
         Some(conversation)
     }

@@ -32,6 +32,19 @@ pub(super) struct Asked {
     pub(super) name: Option<String>,
 }
 
+impl Asked {
+    /// Bytes that it takes while it waits.
+    fn memory(&self) -> usize {
+        ENTRY + self.method.len() + self.name.as_ref().map_or(0, String::len)
+    }
+}
+
+/// Bytes that the id of a request takes, once where it is looked up and once in the
+/// order of their coming.
+fn waiting_key_memory((_, id): &(Direction, String)) -> usize {
+    2 * (ENTRY + id.len())
+}
+
 /// A request that waits for its answer.
 #[derive(Debug)]
 struct Waiting {
@@ -59,6 +72,8 @@ pub(super) struct Conversation {
     pub(super) ordinal: u32,
     pub(super) first: PacketRef,
     pub(super) last: PacketRef,
+    /// When it was last seen, by table time.
+    pub(super) seen: Timestamp,
     pub(super) verdict: Verdict,
     /// Highest confidence that has been reported.
     pub(super) reported: Option<Confidence>,
@@ -92,7 +107,14 @@ pub(super) struct Conversation {
     /// exchange then tells their requests apart.
     pending: HashMap<(Direction, String), VecDeque<Waiting>>,
     pending_order: VecDeque<(Direction, String)>,
+    /// What methods, tools and requests that wait take.
+    gathered: usize,
+    /// What it took when it was last looked at.
+    pub(super) charge: usize,
 }
+
+/// What an entry of a map takes beside its texts.
+const ENTRY: usize = 64;
 
 /// How far the conversation has come; tells apart the conversations of clients
 /// that look alike.
@@ -117,6 +139,7 @@ impl Conversation {
             ordinal,
             first: at,
             last: at,
+            seen: Timestamp::MIN,
             verdict: Verdict::default(),
             reported: None,
             evidence: None,
@@ -142,7 +165,19 @@ impl Conversation {
             summarised: None,
             pending: HashMap::new(),
             pending_order: VecDeque::new(),
+            gathered: 0,
+            charge: 0,
         }
+    }
+
+    /// Bytes that it takes, about.
+    pub(super) fn memory(&self) -> usize {
+        /// Where it began, its place among the others, and what is always there.
+        const REST: usize = 1024;
+        let texts =
+            [&self.evidence, &self.server_name, &self.session, &self.http.path, &self.tls.sni];
+        let texts: usize = texts.into_iter().flatten().map(String::capacity).sum();
+        size_of::<Self>() + REST + texts + self.gathered
     }
 
     /// Whether nothing but signals has been seen of it.
@@ -229,8 +264,9 @@ impl Conversation {
         }
         if let ("tools/call", Some(name)) = (method.as_str(), &message.name)
             && self.tools.len() < MAX_TOOLS
+            && self.tools.insert(name.clone())
         {
-            self.tools.insert(name.clone());
+            self.gathered += ENTRY + name.len();
         }
         adopt(&mut self.version_asked, message.protocol_version.as_ref());
         adopt(&mut self.client, message.client.as_ref());
@@ -277,16 +313,21 @@ impl Conversation {
         if waiting.is_empty() {
             self.pending.remove(&key);
         }
+        self.gathered = self.gathered.saturating_sub(asked.memory());
         Some(asked)
     }
 
     fn await_answer(&mut self, key: (Direction, String), waiting: Waiting) {
+        self.gathered += waiting.asked.memory() + waiting_key_memory(&key);
         self.pending.entry(key.clone()).or_default().push_back(waiting);
         self.pending_order.push_back(key);
         while self.pending_order.len() > MAX_PENDING {
             let Some(oldest) = self.pending_order.pop_front() else { return };
+            self.gathered = self.gathered.saturating_sub(waiting_key_memory(&oldest));
             let Entry::Occupied(mut entry) = self.pending.entry(oldest) else { continue };
-            entry.get_mut().pop_front();
+            if let Some(forgotten) = entry.get_mut().pop_front() {
+                self.gathered = self.gathered.saturating_sub(forgotten.asked.memory());
+            }
             if entry.get().is_empty() {
                 entry.remove();
             }
@@ -296,6 +337,9 @@ impl Conversation {
     fn tally(&mut self, method: &str) -> &mut Tally {
         let known = self.methods.contains_key(method) || self.methods.len() < MAX_METHODS;
         let name = if known { method } else { OTHER_METHODS };
+        if !self.methods.contains_key(name) {
+            self.gathered += ENTRY + name.len();
+        }
         self.methods.entry(name.to_owned()).or_default()
     }
 
@@ -310,7 +354,10 @@ impl Conversation {
             sum.errors += tally.errors;
         }
         let room = MAX_TOOLS.saturating_sub(self.tools.len());
-        self.tools.extend(other.tools.into_iter().take(room));
+        for tool in other.tools.into_iter().take(room) {
+            self.gathered += ENTRY + tool.len();
+            self.tools.insert(tool);
+        }
         for key in other.pending_order {
             if let Some(waiting) = other.pending.get_mut(&key).and_then(VecDeque::pop_front) {
                 self.await_answer(key, waiting);

@@ -141,6 +141,24 @@ pub(crate) struct RequestFacts {
     pub(crate) websocket: bool,
 }
 
+impl RequestFacts {
+    /// Bytes that it takes.
+    pub(super) fn memory(&self) -> usize {
+        let optional = [
+            &self.scheme,
+            &self.authority,
+            &self.user_agent,
+            &self.session,
+            &self.legacy_session,
+            &self.protocol_version,
+            &self.mcp_method,
+            &self.identity.user,
+        ];
+        let texts: usize = optional.into_iter().flatten().map(String::capacity).sum();
+        size_of::<Self>() + texts + self.method.capacity() + self.path.capacity()
+    }
+}
+
 /// What is kept of a response's head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ResponseFacts {

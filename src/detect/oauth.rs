@@ -122,6 +122,13 @@ pub(super) fn is_form(content_type: &[u8]) -> bool {
 }
 
 impl OAuthBody {
+    /// Bytes that it takes, about.
+    pub(super) fn memory(&self) -> usize {
+        /// A form or a document, with what is kept of them.
+        const STATE: usize = 1024;
+        size_of::<Self>() + STATE
+    }
+
     /// The body of a request, of which its head says whether it is a form.
     pub(super) fn of_request(is_form: bool) -> Self {
         Self { direction: Direction::ToServer, is_form, counts: false, state: State::Blank }

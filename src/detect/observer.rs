@@ -10,6 +10,7 @@ use super::body::{BodyCounters, Document};
 use super::event::{Event, FlowFacts, Observation, Order, Phase, Volume};
 use super::names::NameWatch;
 use super::view::{FlowSink, View, Watched};
+use crate::capture::Pressure;
 use crate::counters;
 use crate::engine::Statistics;
 use crate::flow::{CloseReason, FlowHandler, FlowInfo, FlowKey};
@@ -19,10 +20,6 @@ use crate::stream::dns::{DnsParser, ResolutionBuilder, looks_like_dns};
 use crate::stream::quic::{self, Quic, QuicDirectory};
 use crate::stream::tls::KeyStore;
 use crate::stream::{Connection, Direction, StreamCounters, StreamLimits};
-
-/// Identifiers of QUIC connections by which a datagram is known that comes from
-/// somewhere else.
-const MAX_PATHS: usize = 64 * 1024;
 
 /// Buffers of each kind kept for reuse.
 const POOL: usize = 256;
@@ -49,6 +46,8 @@ counters! {
         legacy_endpoints,
         /// Signatures that hit.
         signals,
+        /// Encrypted connections not followed under overload beyond their first message.
+        encrypted_shed,
         /// Exchanges not watched because a connection had too many open.
         exchanges_dropped,
         /// Events for the collector.
@@ -57,12 +56,21 @@ counters! {
 }
 
 /// Bounds of the observer's memory and work.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct ObserverLimits {
+    /// Identifiers of QUIC connections by which a datagram is known that comes from
+    /// somewhere else.
+    pub paths: usize,
     /// Protocols over a stream.
     pub stream: StreamLimits,
     /// Decompression.
     pub coding: CodingLimits,
+}
+
+impl Default for ObserverLimits {
+    fn default() -> Self {
+        Self { paths: 64 * 1024, stream: StreamLimits::default(), coding: CodingLimits::default() }
+    }
 }
 
 /// What the flow table keeps of a flow for the observer.
@@ -95,6 +103,8 @@ pub(crate) struct Observer {
     resolutions: ResolutionBuilder,
     /// Every request is told of.
     pub(super) http_log: bool,
+    /// What is to be left out.
+    pub(super) pressure: Pressure,
     events: Vec<Event>,
     /// The signatures that hit, whether or not the parsers bear them out; only
     /// where they were asked for.
@@ -123,10 +133,11 @@ impl Observer {
             bodies: BodyCounters::default(),
             coding: CodingCounters::default(),
             stream: StreamCounters::default(),
-            paths: QuicDirectory::new(MAX_PATHS),
+            paths: QuicDirectory::new(limits.paths),
             dns: DnsParser::new(),
             resolutions: ResolutionBuilder::new(),
             http_log: false,
+            pressure: Pressure::None,
             events: Vec::new(),
             trace: None,
             ordinal: 0,
@@ -157,6 +168,11 @@ impl Observer {
     /// From here on these keys are there.
     pub(crate) fn set_keys(&mut self, keys: Arc<KeyStore>) {
         self.keys = keys;
+    }
+
+    /// From here on so much is left out.
+    pub(crate) fn set_pressure(&mut self, pressure: Pressure) {
+        self.pressure = pressure;
     }
 
     pub(crate) fn has_events(&self) -> bool {
@@ -305,6 +321,11 @@ impl FlowHandler for Observer {
             return None;
         }
         self.paths.find(datagram)
+    }
+
+    fn memory(&self, state: &FlowState) -> usize {
+        let quic = state.quic.as_ref().map_or(0, |quic| size_of::<Quic>() + quic.memory());
+        state.connection.memory() + quic + state.view.memory()
     }
 
     fn closed(&mut self, state: FlowState, flow: &FlowInfo, _why: CloseReason) {

@@ -14,6 +14,7 @@ use super::names::NameWatch;
 use super::oauth::{self, OAuthBody};
 use super::observer::Observer;
 use super::values::{Attentive, Ear, Heard};
+use crate::capture::Pressure;
 use crate::flow::FlowInfo;
 use crate::mcp::{self, Message, MessageSink, RawStream, Session};
 use crate::signature::{
@@ -44,6 +45,10 @@ pub(super) struct View {
     pub(super) facts: Option<Arc<FlowFacts>>,
     #[expect(clippy::vec_box, reason = "boxes go in and out of the pool as they are")]
     pub(super) exchanges: Vec<Box<Watched>>,
+    /// What the exchanges take.
+    charge: usize,
+    /// Messages that were told of, as far as the collector may keep them.
+    told: u8,
     /// What TLS said of itself, and whether the collector does not know it yet.
     tls: Option<Box<TlsFacts>>,
     pub(super) tls_news: bool,
@@ -56,6 +61,33 @@ pub(super) struct View {
     dns: Option<Box<[DnsStream; 2]>>,
 }
 
+impl View {
+    fn note_told(&mut self) {
+        /// As many as the collector keeps of a flow.
+        const MOST: u8 = 32;
+        self.told = self.told.saturating_add(1).min(MOST);
+    }
+
+    /// Bytes that it owns beside itself, about, and those that the collector keeps of
+    /// the flow until it ends.
+    pub(super) fn memory(&self) -> usize {
+        /// A message with its texts.
+        const MESSAGE: usize = 1024;
+        let told = self.facts.as_ref().map_or(0, |_| size_of::<FlowFacts>() + MESSAGE);
+        let channels: usize = self.websockets.iter().map(Channel::memory).sum();
+        let raw = self.raw.as_ref().map_or(0, |streams| {
+            streams.iter().map(|it| size_of::<RawStream>() + it.memory()).sum()
+        });
+        let dns = self.dns.as_ref().map_or(0, |streams| {
+            streams.iter().map(|it| size_of::<DnsStream>() + it.memory()).sum()
+        });
+        let tls = self.tls.as_ref().map_or(0, |_| size_of::<TlsFacts>() + 256);
+        let values = self.raw_values.as_ref().map_or(0, |_| size_of::<RawValues>());
+        let messages = usize::from(self.told) * MESSAGE;
+        self.charge + told + channels + raw + dns + tls + values + messages
+    }
+}
+
 /// An exchange that became a WebSocket.
 #[derive(Debug)]
 struct Channel {
@@ -65,6 +97,14 @@ struct Channel {
     parser: Option<Box<WebSocket>>,
     /// The messages being read.
     documents: [Option<Box<Document>>; 2],
+}
+
+impl Channel {
+    fn memory(&self) -> usize {
+        let parser = self.parser.as_ref().map_or(0, |it| size_of::<WebSocket>() + it.memory());
+        let documents = self.documents.iter().flatten().map(|it| it.memory());
+        size_of::<Self>() + parser + documents.sum::<usize>()
+    }
 }
 
 /// What hit in the messages of a connection without exchanges.
@@ -102,6 +142,8 @@ type RawMessage = (Option<MessageFacts>, HitSet, String);
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     id: Option<ExchangeId>,
+    /// What it took when it was last put back.
+    charge: usize,
     method: Vec<u8>,
     /// The request, once it was worth keeping.
     request: Option<Box<RequestFacts>>,
@@ -116,6 +158,8 @@ pub(super) struct Watched {
     unconfirmed: HitSet,
     signalled: SignatureIndexSet,
     bodies: [Body; 2],
+    /// The body of the request was left out, so that of the response is as well.
+    shed: bool,
     /// The request is one for metadata of OAuth, where the set asks for that.
     well_known: bool,
     /// Of a CONNECT over HTTP/2, which may turn out to be an extended one.
@@ -125,6 +169,7 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn clear(&mut self) {
         self.id = None;
+        self.charge = 0;
         self.method.clear();
         self.request = None;
         self.response = None;
@@ -133,8 +178,21 @@ impl Watched {
         self.response_reported = false;
         self.forget_hits();
         self.bodies = [Body::default(), Body::default()];
+        self.shed = false;
         self.well_known = false;
         self.websocket = None;
+    }
+
+    /// Bytes that it takes, about, here and where it is known.
+    fn memory(&self) -> usize {
+        /// Hits, and what a response's head leaves.
+        const REST: usize = 512;
+        let request = self.request.as_ref().map_or(0, |request| request.memory());
+        let copies = if self.reported { 2 } else { 1 };
+        let logged =
+            self.logged.as_ref().map_or(0, |it| size_of::<LoggedRequest>() + it.target.capacity());
+        let bodies: usize = self.bodies.iter().map(Body::memory).sum();
+        size_of::<Self>() + request * copies + logged + bodies + REST
     }
 
     fn forget_hits(&mut self) {
@@ -186,12 +244,15 @@ impl FlowSink<'_> {
     fn take(&mut self, id: ExchangeId) -> Option<Box<Watched>> {
         let at = self.view.exchanges.iter().rposition(|watched| watched.id == Some(id))?;
         let mut watched = self.view.exchanges.swap_remove(at);
+        self.view.charge = self.view.charge.saturating_sub(watched.charge);
         watched.keep_up(&self.observer.matcher);
         Some(watched)
     }
 
     /// Puts it back, or gives its buffers back.
-    fn put(&mut self, watched: Box<Watched>) {
+    fn put(&mut self, mut watched: Box<Watched>) {
+        watched.charge = watched.memory();
+        self.view.charge += watched.charge;
         self.view.exchanges.push(watched);
     }
 
@@ -277,6 +338,7 @@ impl FlowSink<'_> {
                 }
             }
             Found::Message(carrier, message, hits) => {
+                self.view.note_told();
                 watched.hits.extend(&hits);
                 let signals = self.new_signals(watched);
                 let exchange = watched.id;
@@ -404,6 +466,13 @@ impl FlowSink<'_> {
         }
     }
 
+    /// Whether there is no time for the bodies of an exchange, and nothing on its
+    /// connection has hinted at MCP.
+    fn sheds(&self, watched: &Watched) -> bool {
+        let asleep = || !watched.reported && self.view.facts.is_none();
+        self.observer.pressure >= Pressure::Bodies && asleep()
+    }
+
     fn oauth_request(&self, headers: &[Header<'_>]) -> Option<OAuthBody> {
         self.observer.matcher.oauth()?;
         let is_form = find_header(headers, "content-type").is_some_and(oauth::is_form);
@@ -500,6 +569,11 @@ impl ExchangeSink for FlowSink<'_> {
         if hit || telling {
             self.introduce(&mut watched);
         }
+        if self.sheds(&watched) {
+            watched.shed = true;
+            let body = &mut watched.bodies[Direction::ToServer.index()];
+            *body = std::mem::take(body).shed();
+        }
         self.put(watched);
         Interest::Wanted
     }
@@ -533,6 +607,11 @@ impl ExchangeSink for FlowSink<'_> {
         if news || telling || watched.reported {
             self.introduce(&mut watched);
         }
+        // What proves to be of MCP by now is read: the rest of it will be.
+        if !watched.reported && (watched.shed || self.sheds(&watched)) {
+            let body = &mut watched.bodies[Direction::ToClient.index()];
+            *body = std::mem::take(body).shed();
+        }
         self.put(watched);
         Interest::Wanted
     }
@@ -542,6 +621,12 @@ impl ExchangeSink for FlowSink<'_> {
             return Interest::Wanted;
         }
         let Some(mut watched) = self.take(id) else { return Interest::Skip };
+        if self.sheds(&watched) && watched.bodies[direction.index()].shed_large() {
+            watched.shed = true;
+            self.observer.bodies.shed += 1;
+            self.put(watched);
+            return Interest::Skip;
+        }
         let mut interest = Interest::Skip;
         self.body_step(&mut watched, direction, |body, bench, found| {
             interest = body.feed(data, bench, found);
@@ -710,6 +795,11 @@ impl ConnectionSink for FlowSink<'_> {
             signals.extend(self.observer.matcher.signals(&hits));
             self.observer.note_signals(&signals);
         }
+        let first = news == TlsNews::ClientHello && self.view.facts.is_none();
+        if first && signals.is_empty() && self.observer.pressure >= Pressure::Encrypted {
+            self.observer.counters.encrypted_shed += 1;
+            return self.flow.dismiss();
+        }
         // Further news matter only where the flow is spoken of.
         if !signals.is_empty() || self.view.facts.is_some() {
             self.report_tls(signals);
@@ -832,6 +922,7 @@ impl FlowSink<'_> {
         };
         for (message, hits, excerpt) in messages {
             let signals = self.raw_signals(&hits);
+            self.view.note_told();
             let what = match message {
                 Some(message) => Observation::Message {
                     exchange: None,

@@ -9,13 +9,11 @@ use crate::time::Timestamp;
 /// How often, in capture time, what has timed out is looked for.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Capture time has come to `now`, as the packet of that ordinal told.
+/// Time has passed, as the packet of that ordinal told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tick {
     pub(super) ordinal: u64,
-    /// The latest time of any packet.
-    pub(super) now: Timestamp,
-    /// By the clock of the flow tables.
+    /// Table time, which goes on where clocks are set back.
     pub(super) flow_time: Timestamp,
 }
 
@@ -43,14 +41,13 @@ pub(super) struct Clock {
     packets: u64,
     flow: FlowClock,
     flow_time: Timestamp,
-    latest: Timestamp,
     ticked: Timestamp,
 }
 
 impl Default for Clock {
     fn default() -> Self {
         let (flow, never) = (FlowClock::default(), Timestamp::MIN);
-        Self { packets: 0, flow, flow_time: never, latest: never, ticked: never }
+        Self { packets: 0, flow, flow_time: never, ticked: never }
     }
 }
 
@@ -71,13 +68,12 @@ impl Clock {
     }
 
     fn tick(&mut self, time: Timestamp, ordinal: u64) -> Option<Tick> {
-        self.latest = self.latest.max(time);
         self.flow_time = self.flow.tick(time);
         if self.flow_time.since(self.ticked) < PERIOD {
             return None;
         }
         self.ticked = self.flow_time;
-        Some(Tick { ordinal, now: self.latest, flow_time: self.flow_time })
+        Some(Tick { ordinal, flow_time: self.flow_time })
     }
 
     /// Frames counted so far.
@@ -116,7 +112,7 @@ mod tests {
         assert_eq!(clock.on_time(at(19)), None);
         assert_eq!(clock.on_time(at(20)), None);
         let tick = clock.on_time(at(21)).unwrap();
-        assert_eq!((tick.ordinal, tick.now), (2, at(21)));
+        assert_eq!((tick.ordinal, tick.flow_time), (2, at(21)));
         assert_eq!(clock.packets(), 1);
     }
 
@@ -127,7 +123,28 @@ mod tests {
         assert!(at(1_000_000).is_some());
         assert!(at(100).is_none());
         let tick = at(102).unwrap();
-        assert_eq!(tick.now.as_nanos(), 1_000_000_000_000_000);
-        assert!(tick.flow_time > tick.now);
+        assert_eq!(tick.flow_time.as_nanos(), 1_000_002_000_000_000);
+    }
+
+    /// A clock that was wrong by years for a moment, then set right, by frames or
+    /// without any: time passes as it did before.
+    #[test]
+    fn a_clock_that_jumps_and_is_set_right_costs_no_time() {
+        let seconds = |seconds: i64| Timestamp::from_nanos(seconds * 1_000_000_000);
+        let years = 20 * 365 * 86_400;
+        for frames in [true, false] {
+            let mut clock = Clock::default();
+            clock.on_frame(seconds(1000));
+            let mut told = Vec::new();
+            for time in [1001, 1001 + years, 1002, 1003, 1003 - years, 1004 - years] {
+                let tick = match frames {
+                    true => clock.on_frame(seconds(time)),
+                    false => clock.on_time(seconds(time)),
+                };
+                told.extend(tick.map(|tick| tick.flow_time));
+            }
+            assert!(told.is_sorted());
+            assert!(told.last().unwrap().since(seconds(1001 + years)).as_secs() <= 3);
+        }
     }
 }

@@ -7,7 +7,8 @@ use crate::report::{Coverage, CoverageLine};
 /// Sums up what a run could not see; `damaged` captures were not read to their
 /// end.
 pub fn coverage(statistics: &Statistics, damaged: u64) -> Coverage {
-    let Statistics { capture, decode, flow, stream, coding, collector, .. } = statistics;
+    let Statistics { capture, decode, flow, stream, coding, collector, body, observer, .. } =
+        statistics;
     let candidates = [
         (
             damaged,
@@ -42,6 +43,16 @@ pub fn coverage(statistics: &Statistics, damaged: u64) -> Coverage {
             "the first copy was read",
         ),
         (flow.flows_evicted, "flows evicted", "more at once than --memcap allows"),
+        (
+            body.shed,
+            "bodies not read under overload",
+            "no time for them, and no sign of MCP on their connections",
+        ),
+        (
+            observer.encrypted_shed,
+            "encrypted connections not followed under overload",
+            "only their first message was read",
+        ),
         (stream.http1.incomplete_heads, "HTTP heads cut short", "lost or cut packets"),
         (
             coding.corrupt + coding.lost + coding.unknown,

@@ -39,14 +39,14 @@ use std::sync::Arc;
 use self::clock::{Clock, Tick};
 pub use self::coverage::coverage;
 use self::shard::Shard;
-pub use self::statistics::{EngineCounters, Statistics};
+pub use self::statistics::{EngineCounters, Statistics, WorkerCounters};
 use crate::capture::{Block, Fill, Frame, Replay, Secrets, SecretsKind};
 use crate::decode::{DecodeLimits, Decoder};
 use crate::detect::{
-    Collector, CollectorLimits, FindingOptions, Observer, ObserverLimits, RowWriter,
+    Collector, CollectorLimits, FindingOptions, FlowState, Observer, ObserverLimits, RowWriter,
 };
 use crate::findings::FindingSink;
-use crate::flow::{FlowHasher, FlowLimits};
+use crate::flow::{FlowHasher, FlowLimits, FlowTable};
 use crate::policy::Policy;
 use crate::signature::{Diagnostic, Matcher, Report, SignatureIndexSet, SignatureSet};
 use crate::stream::tls::{KeyLogPart, KeyLogReader, KeyStore};
@@ -66,16 +66,29 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Limits that keep a run with `workers` workers to about `bytes` of memory:
-    /// flows and out-of-order segments get the larger part.
+    /// Limits that keep a run with `workers` workers to `bytes` of memory.
+    ///
+    /// What grows with the traffic is given three quarters: a quarter to what the
+    /// protocols of flows keep, an eighth each to the flow tables, to reassembly and to
+    /// conversations, and the rest to fragments and names. The last quarter is for what
+    /// memory is lost between its pieces.
     pub fn for_memory(bytes: u64, workers: NonZeroUsize) -> Self {
+        /// What the program takes at rest, and what is under way between the threads.
+        const FIXED: u64 = 16 << 20;
         let mut limits = Self::default();
-        let share = usize::try_from(bytes / 4 / workers.get() as u64).unwrap_or(usize::MAX);
+        let bytes = bytes.saturating_sub(FIXED).max(bytes / 4);
+        let whole = usize::try_from(bytes).unwrap_or(usize::MAX) / 8 * 7;
+        let share = whole / workers.get();
         let flow = &mut limits.flow;
-        // A flow with an HTTP parser and a body under way takes some 4 KiB.
-        flow.max_flows = flow.max_flows.min(share / 4096).max(64);
-        flow.max_out_of_order_total = flow.max_out_of_order_total.min(share / 2);
-        flow.max_history_total = flow.max_history_total.min(share / 4);
+        flow.max_state_total = share / 4;
+        flow.max_flows = flow.max_flows.min(share / 8 / FlowTable::<FlowState>::FLOW).max(64);
+        flow.max_out_of_order_total = flow.max_out_of_order_total.min(share / 16);
+        flow.max_history_total = flow.max_history_total.min(share / 16);
+        // Buffers grow by doubling.
+        limits.decode.fragment_bytes = limits.decode.fragment_bytes.min(whole / 64);
+        limits.observer.paths = limits.observer.paths.min(share / 64 / 128);
+        limits.collector.memory = whole / 8;
+        limits.collector.names = limits.collector.names.min(whole / 32 / 256);
         limits
     }
 }
@@ -402,6 +415,7 @@ impl Worker {
             for secrets in block.secrets() {
                 self.on_secrets(secrets);
             }
+            self.shard.set_pressure(block.pressure());
             for frame in block.frames() {
                 if source.accepts(&frame) {
                     self.on_frame(&frame, sink);
@@ -461,7 +475,7 @@ impl Worker {
     fn advance(&mut self, tick: Tick, sink: &mut dyn FindingSink) {
         self.shard.advance(tick);
         self.collect(sink);
-        self.collector.advance(tick.now, sink);
+        self.collector.advance(tick.flow_time, sink);
     }
 
     fn collect(&mut self, sink: &mut dyn FindingSink) {

@@ -181,6 +181,7 @@ pub(super) fn run(
 
 fn work(mut shard: Shard, inbox: &Receiver<Batch>, outbox: &Sender<Done>) -> Shard {
     while let Ok(Batch { block, items, copies, counted }) = inbox.recv() {
+        shard.set_pressure(block.pressure());
         for item in items {
             match item {
                 Item::Tick(tick) => shard.advance(tick),
@@ -220,12 +221,12 @@ fn merge(
     let mut ticks = ticks.iter().peekable();
     for event in events {
         while let Some(tick) = ticks.next_if(|tick| Order::from(**tick) < event.order) {
-            collector.advance(tick.now, sink);
+            collector.advance(tick.flow_time, sink);
         }
         collector.on_event(event, sink);
     }
     for tick in ticks {
-        collector.advance(tick.now, sink);
+        collector.advance(tick.flow_time, sink);
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Statistics;
 use super::clock::{Moment, Tick};
+use super::{Statistics, WorkerCounters};
+use crate::capture::Pressure;
 use crate::decode::Packet;
 use crate::detect::{Event, FlowState, Observer, Phase};
 use crate::flow::{FlowHasher, FlowLimits, FlowTable, PacketKey};
@@ -55,6 +56,11 @@ impl Shard {
         self.observer.set_keys(keys);
     }
 
+    /// From here on so much is left out.
+    pub(super) fn set_pressure(&mut self, pressure: Pressure) {
+        self.observer.set_pressure(pressure);
+    }
+
     /// From here on notes every signature that hits.
     pub(super) fn trace(&mut self) {
         self.observer.trace();
@@ -78,7 +84,20 @@ impl Shard {
 
     /// Adds what was counted.
     pub(super) fn add_to(&self, statistics: &mut Statistics) {
-        statistics.flow.merge(self.table.counters());
-        self.observer.add_to(statistics);
+        let mut own = Statistics { flow: *self.table.counters(), ..Statistics::default() };
+        self.observer.add_to(&mut own);
+        own.workers.push(WorkerCounters {
+            packets: own.flow.tcp_segments + own.flow.udp_datagrams,
+            flows: self.table.len() as u64,
+            flows_evicted: own.flow.flows_evicted,
+            heavy_flows_evicted: own.flow.heavy_flows_evicted,
+            gaps_capped: own.flow.gaps_capped,
+            history_capped: own.flow.history_capped,
+            exchanges_dropped: own.observer.exchanges_dropped,
+            bodies_capped: own.coding.output_capped + own.coding.ratio_capped,
+            bodies_shed: own.body.shed,
+            encrypted_shed: own.observer.encrypted_shed,
+        });
+        statistics.merge(&own);
     }
 }

@@ -18,6 +18,32 @@ counters! {
     }
 }
 
+counters! {
+    /// What one worker could not keep or read.
+    pub struct WorkerCounters {
+        /// TCP segments and UDP datagrams.
+        packets,
+        /// Flows in its table now.
+        flows,
+        /// Flows evicted because its table was full, or its flows held too much.
+        flows_evicted,
+        /// Of these, those that held much.
+        heavy_flows_evicted,
+        /// Lost stretches: a bound on out-of-order data was reached.
+        gaps_capped,
+        /// Segments that were not remembered because of the bound on that memory.
+        history_capped,
+        /// Exchanges not watched because a connection had too many open.
+        exchanges_dropped,
+        /// Compressed bodies cut at a cap.
+        bodies_capped,
+        /// Bodies of JSON not read under overload.
+        bodies_shed,
+        /// Encrypted connections not followed under overload.
+        encrypted_shed,
+    }
+}
+
 /// All counters of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
@@ -39,6 +65,9 @@ pub struct Statistics {
     pub body: BodyCounters,
     /// Conversations and findings.
     pub collector: CollectorCounters,
+    /// What of the above fell to each worker. It depends on their number, and is not
+    /// among the sections.
+    pub workers: Vec<WorkerCounters>,
 }
 
 impl Statistics {
@@ -53,6 +82,7 @@ impl Statistics {
         self.coding.merge(&other.coding);
         self.body.merge(&other.body);
         self.collector.merge(&other.collector);
+        self.workers.extend_from_slice(&other.workers);
     }
 
     /// All counters as a JSON object of objects, ending in a newline.

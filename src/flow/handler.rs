@@ -50,6 +50,12 @@ pub trait FlowHandler {
         None
     }
 
+    /// Bytes that the state of a flow owns, about: where all together are too many,
+    /// flows with much are evicted.
+    fn memory(&self, _state: &Self::State) -> usize {
+        0
+    }
+
     /// Nothing more will come of this flow.
     fn closed(&mut self, state: Self::State, flow: &FlowInfo, why: CloseReason);
 }

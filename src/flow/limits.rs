@@ -17,6 +17,9 @@ pub struct FlowLimits {
     /// Memory for what is remembered of the bytes handed on, to notice
     /// retransmissions that differ; some 400 bytes a direction. 0 for none.
     pub max_history_total: usize,
+    /// Memory that the handler's states of all flows may own; where it is more, flows
+    /// that own much are evicted.
+    pub max_state_total: usize,
     /// A TCP flow without packets for this long is over.
     pub tcp_idle: Duration,
     /// A TCP flow of which only SYN segments were seen is over after this long.
@@ -48,6 +51,7 @@ impl Default for FlowLimits {
             max_out_of_order_total: 64 << 20,
             max_out_of_order_pieces: 1024,
             max_history_total: 64 << 20,
+            max_state_total: 512 << 20,
             tcp_idle: Duration::from_secs(300),
             tcp_opening: Duration::from_secs(30),
             tcp_linger: Duration::from_secs(10),
@@ -96,8 +100,11 @@ crate::counters! {
         flows_reused,
         /// Flows that went on between other endpoints.
         flows_moved,
-        /// Flows evicted because the table was full.
+        /// Flows evicted because the table was full, or all flows together held too
+        /// much.
         flows_evicted,
+        /// Of these, those that held much when all together held too much.
+        heavy_flows_evicted,
         /// Flows open when the input ended.
         flows_open_at_end,
         /// Payload bytes handed on in order.

@@ -94,6 +94,7 @@ mod shared;
 mod slots;
 mod table;
 mod tcp;
+mod weights;
 
 pub use clock::FlowClock;
 pub use community_id::community_id;

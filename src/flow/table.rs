@@ -14,6 +14,7 @@ use super::lists::Lists;
 use super::shared::Shared;
 use super::slots::Slots;
 use super::tcp::{Admission, Connection, carries_payload};
+use super::weights::Weights;
 use crate::decode::{Packet, TcpFlags, TcpHeader, Transport};
 use crate::time::Timestamp;
 
@@ -31,6 +32,7 @@ pub struct FlowTable<S> {
     idle: Lists<{ Class::COUNT }>,
     /// Flows with data behind a hole, longest unchecked first.
     waiting: Lists<1>,
+    weights: Weights,
     clock: FlowClock,
     shared: Shared,
 }
@@ -56,6 +58,8 @@ struct Slot<S> {
     /// Where the flow waits behind a hole: when to look again.
     check_at: Option<i64>,
     moved: Option<Box<Moved>>,
+    /// What the state owns, as of the last packet.
+    charge: usize,
 }
 
 /// The other endpoints at which a flow goes on.
@@ -85,6 +89,9 @@ impl Class {
 }
 
 impl<S> FlowTable<S> {
+    /// Bytes that a flow takes in the table, without what its state owns.
+    pub const FLOW: usize = size_of::<Option<Slot<S>>>() + 2 * size_of::<IndexEntry>() + 24;
+
     /// An empty table. All tables of a run share one hasher.
     pub fn new(limits: FlowLimits, hasher: FlowHasher) -> Self {
         Self {
@@ -93,6 +100,7 @@ impl<S> FlowTable<S> {
             slots: Slots::new(),
             idle: Lists::new(),
             waiting: Lists::new(),
+            weights: Weights::new(),
             clock: FlowClock::default(),
             shared: Shared::new(limits),
         }
@@ -133,6 +141,12 @@ impl<S> FlowTable<S> {
                 Some(index) => self.flush(index, Loss::Capped, handler),
                 None => break,
             }
+        }
+        while self.weights.total() > self.shared.limits.max_state_total {
+            let heavy = self.weights.heaviest();
+            let Some(index) = heavy.or_else(|| self.longest_idle(|_, _| true)) else { break };
+            self.shared.counters.heavy_flows_evicted += u64::from(heavy.is_some());
+            self.remove(index, CloseReason::Evicted, handler);
         }
     }
 
@@ -183,6 +197,7 @@ impl<S> FlowTable<S> {
             + self.slots.memory()
             + self.idle.memory()
             + self.waiting.memory()
+            + self.weights.memory()
             + self.shared.memory()
     }
 
@@ -266,6 +281,7 @@ impl<S> FlowTable<S> {
             closed: false,
             check_at: None,
             moved: None,
+            charge: 0,
         };
         let Some(index) = self.slots.insert(slot) else { return };
         let entry = IndexEntry { hash, slot: index };
@@ -328,6 +344,7 @@ impl<S> FlowTable<S> {
             }
         }
         let Slot { state, info, .. } = slot;
+        let wanted = info.dismissed() != [true; 2];
         let mut out = Delivery { handler, state, info, side: sender };
         self.shared.counters.tcp_segments += 1;
         out.info.observe(packet, sender);
@@ -339,6 +356,10 @@ impl<S> FlowTable<S> {
         }
         self.refile(index);
         self.update_waiting(index);
+        // What nothing more is wanted of owns what it did.
+        if wanted {
+            self.recharge(index, handler);
+        }
     }
 
     fn on_datagram<H: FlowHandler<State = S>>(
@@ -363,6 +384,17 @@ impl<S> FlowTable<S> {
             out.datagram(packet.payload, packet.missing);
         }
         self.idle.move_to_back(Class::Udp as usize, index);
+        self.recharge(index, handler);
+    }
+
+    /// Takes note of what the state of a flow owns now.
+    fn recharge<H: FlowHandler<State = S>>(&mut self, index: u32, handler: &H) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let now = slot.state.as_ref().map_or(0, |state| handler.memory(state));
+        let before = std::mem::replace(&mut slot.charge, now);
+        if before > 0 || now > 0 {
+            self.weights.update(index, before, now);
+        }
     }
 
     /// Moves a flow to the back of the list of its class.
@@ -449,6 +481,7 @@ impl<S> FlowTable<S> {
         }
         self.unlist_waiting(index);
         self.update_waiting(index);
+        self.recharge(index, handler);
     }
 
     fn unlist_waiting(&mut self, index: u32) {
@@ -539,6 +572,7 @@ impl<S> FlowTable<S> {
         if let Some(state) = slot.state.take() {
             handler.closed(state, &slot.info, why);
         }
+        self.weights.update(index, std::mem::take(&mut slot.charge), 0);
         let counters = &mut self.shared.counters;
         *match why {
             CloseReason::Finished => &mut counters.flows_finished,

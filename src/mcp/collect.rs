@@ -201,6 +201,11 @@ impl<D: Deliver> Visitor for Collecting<'_, D> {
 }
 
 impl Collector {
+    /// Bytes that it owns beside itself.
+    pub(super) fn memory(&self) -> usize {
+        self.pending.capacity() + self.message.memory()
+    }
+
     /// Forgets the document that is read and the message that waits.
     pub(super) fn abandon(&mut self) {
         self.path = Path::default();

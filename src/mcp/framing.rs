@@ -84,6 +84,11 @@ enum State {
 }
 
 impl RawStream {
+    /// Bytes that it owns beside itself.
+    pub(crate) fn memory(&self) -> usize {
+        self.held.capacity() + self.scanner.memory()
+    }
+
     /// A stream of which nothing was seen.
     pub fn new() -> Self {
         Self::default()

@@ -108,6 +108,11 @@ enum State {
 }
 
 impl Scanner {
+    /// Bytes that it owns beside itself: what is kept of the message that is read.
+    pub(crate) fn memory(&self) -> usize {
+        self.collector.memory()
+    }
+
     /// A scanner for a body without a declared encoding.
     pub fn new() -> Self {
         Self::default()

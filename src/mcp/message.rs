@@ -191,6 +191,15 @@ pub(super) enum Who {
 }
 
 impl Message {
+    /// Bytes that it owns beside itself.
+    pub(super) fn memory(&self) -> usize {
+        let spans =
+            self.names.capacity() + self.versions.capacity() + self.input_requests.capacity();
+        self.text.memory()
+            + spans * size_of::<Span>()
+            + self.tools.capacity() * size_of::<(Span, Option<u128>)>()
+    }
+
     /// What kind of message it is. Where the end is missing and no identifier
     /// was seen, the method's prefix decides.
     pub fn kind(&self) -> Kind {

@@ -96,6 +96,11 @@ impl Arena {
     /// Less room than this is none.
     const RESERVE: usize = 4 * 1024;
 
+    /// Bytes that it owns beside itself.
+    pub(super) fn memory(&self) -> usize {
+        self.text.capacity()
+    }
+
     /// Whether there is hardly room for another text.
     pub(super) fn is_full(&self) -> bool {
         self.text.len() > Self::CAP - Self::RESERVE

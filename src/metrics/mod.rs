@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use self::histogram::Histogram;
 use crate::capture::live::{InterfaceState, LiveStatus};
-use crate::engine::Statistics;
+use crate::engine::{Statistics, WorkerCounters};
 use crate::findings::{Confidence, Kind, Row};
 use crate::stream::tls::KeyLogCounters;
 use crate::time::Timestamp;
@@ -136,6 +136,10 @@ impl Metrics {
             text.sample("resident_memory_bytes", &[], &bytes.to_string());
         }
         self.interfaces(&mut text);
+        let help = "What is left out under overload: 1 bodies without a sign of MCP, 2 new \
+                    encrypted connections as well.";
+        text.family("shedding", "gauge", help);
+        text.sample("shedding", &[], &self.status.pressure().level().to_string());
         text.family("findings_total", "counter", "Findings by kind and confidence.");
         for (kind, confidence, count) in &gathered.findings {
             let labels = [("kind", kind.as_str()), ("confidence", confidence.as_str())];
@@ -170,6 +174,7 @@ impl Metrics {
         let mut statistics = gathered.statistics.clone();
         drop(gathered);
         statistics.capture = self.status.counters();
+        workers(&statistics.workers, &mut text);
         statistics.each(&mut |section, name, value| {
             let name = format!("{section}_{name}_total");
             text.family(&name, "counter", "See docs/sensor.md.");
@@ -223,6 +228,26 @@ impl Metrics {
     fn lock(&self) -> MutexGuard<'_, Gathered> {
         // Counters are whole after a panic too.
         self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The counters of each worker.
+fn workers(workers: &[WorkerCounters], text: &mut Text) {
+    let mut names = Vec::new();
+    WorkerCounters::default().each(&mut |name, _| names.push(name));
+    for wanted in names {
+        let (metric, kind) = match wanted {
+            "flows" => ("worker_flows".to_owned(), "gauge"),
+            _ => (format!("worker_{wanted}_total"), "counter"),
+        };
+        text.family(&metric, kind, "What one worker saw, could not keep, or did not read.");
+        for (index, worker) in workers.iter().enumerate() {
+            worker.each(&mut |name, value| {
+                if name == wanted {
+                    text.sample(&metric, &[("worker", &index.to_string())], &value.to_string());
+                }
+            });
+        }
     }
 }
 

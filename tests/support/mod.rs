@@ -3,6 +3,8 @@
 
 pub(crate) mod compare;
 pub(crate) mod corpus;
+#[cfg(target_os = "linux")]
+pub(crate) mod flood;
 pub(crate) mod http;
 #[cfg(target_os = "linux")]
 pub(crate) mod network;

@@ -231,6 +231,35 @@ impl Wire {
     }
 }
 
+/// A running tcpdump, in the network that the calling thread has entered.
+pub(crate) struct Tcpdump(Child);
+
+impl Tcpdump {
+    /// Starts to write what comes over an interface to a file.
+    pub(crate) fn start(interface: &str, path: &Path) -> Self {
+        let mut child = Command::new("tcpdump")
+            .args(["-i", interface, "-s", "0", "-U", "-Z", "root", "-B", "65536", "-w"])
+            .arg(path)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut stderr = BufReader::new(child.stderr.as_mut().unwrap());
+        while !line.contains("listening on") {
+            line.clear();
+            assert!(stderr.read_line(&mut line).unwrap() > 0, "tcpdump does not start");
+        }
+        Self(child)
+    }
+
+    /// Ends it, and waits until all is written.
+    pub(crate) fn end(&mut self) {
+        let id = Pid::from_raw(i32::try_from(self.0.id()).unwrap()).unwrap();
+        kill_process(id, Signal::INT).unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
 /// A running `mcpwatch sense`.
 pub(crate) struct Sensor {
     child: Child,
@@ -254,6 +283,14 @@ impl Sensor {
     /// The number of its process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Bytes of memory that it has for itself: without the ring, which is the
+    /// kernel's as well, and without the program's file.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
     }
 
     /// What it said on standard error so far.

@@ -72,6 +72,11 @@ impl Wire {
         self.segment(&mut connection, Side::Client, ACK, &[]);
     }
 
+    /// The bytes of all frames.
+    pub(crate) fn into_frames(self) -> Vec<Vec<u8>> {
+        self.frames.into_iter().map(|frame| frame.data).collect()
+    }
+
     /// The capture.
     pub(crate) fn pcap(&self) -> Vec<u8> {
         pcap(LinkType::ETHERNET, &self.frames)

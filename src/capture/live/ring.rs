@@ -293,6 +293,22 @@ impl Ring {
         u32::try_from(self.socket.index).unwrap_or_default()
     }
 
+    /// How full the ring is, in percent: blocks that are lent out, and those that wait.
+    pub(super) fn filled(&self) -> usize {
+        let (len, lent) = (self.len(), self.lent());
+        // Blocks that wait follow on one another; few are looked at to count them.
+        let (mut waiting, mut most) = (0, len - lent.min(len));
+        while waiting < most {
+            let middle = waiting + (most - waiting).div_ceil(2);
+            if self.mapping.is_ready((self.next + middle - 1) % len) {
+                waiting = middle;
+            } else {
+                most = middle - 1;
+            }
+        }
+        (lent + waiting) * 100 / len.max(1)
+    }
+
     /// Blocks of the ring.
     pub(super) fn len(&self) -> usize {
         self.mapping.lent.len()
@@ -376,6 +392,17 @@ impl Mapping {
         }
         lent.store(true, Ordering::Relaxed);
         Some(Lease { mapping: Arc::clone(this), index })
+    }
+
+    /// Whether the kernel has handed block `index` over, and nobody has it. Called only
+    /// by the one ring of this mapping.
+    fn is_ready(&self, index: usize) -> bool {
+        // The status of a block that is out is its lease's.
+        if self.lent.get(index).is_none_or(|lent| lent.load(Ordering::Acquire)) {
+            return false;
+        }
+        let status = self.status(index).map(|status| status.load(Ordering::Relaxed));
+        status.is_some_and(|status| status & libc::TP_STATUS_USER != 0)
     }
 
     fn block(&self, index: usize) -> Option<NonNull<u8>> {

@@ -13,7 +13,7 @@ use super::{
     MAX_SNAP_LENGTH, MIN_RING, frames,
 };
 use crate::capture::filter::Instruction;
-use crate::capture::{Block, CaptureCounters, Fill, Frame, LinkType, SourceId};
+use crate::capture::{Block, CaptureCounters, Fill, Frame, LinkType, Pressure, SourceId};
 use crate::time::Timestamp;
 
 /// Bytes of a block of a ring.
@@ -52,6 +52,7 @@ pub struct LiveCapture {
     /// When the kernel was last asked.
     round: Instant,
     status: LiveStatus,
+    pressure: Pressure,
     frames_cut: u64,
     /// Whether a filter is to be applied to frames; otherwise the kernel does.
     filters_here: bool,
@@ -120,6 +121,7 @@ impl LiveCapture {
             delivered: now,
             round: now,
             status: LiveStatus::default(),
+            pressure: Pressure::None,
             frames_cut: 0,
             filters_here,
         };
@@ -135,7 +137,9 @@ impl LiveCapture {
         block.release();
         loop {
             self.go_round();
+            self.press();
             if self.take(block) {
+                block.set_pressure(self.pressure);
                 return Fill::Block;
             }
             if self.is_drained() {
@@ -148,6 +152,7 @@ impl LiveCapture {
                 self.delivered = Instant::now();
                 block.reset(SourceId::default(), 0);
                 block.set_clock(clock(BEHIND));
+                block.set_pressure(self.pressure);
                 return Fill::Block;
             }
             self.wait();
@@ -179,6 +184,13 @@ impl LiveCapture {
             }
         }
         false
+    }
+
+    /// Looks how full the rings are.
+    fn press(&mut self) {
+        let rings = self.inputs.iter().flat_map(|input| &input.opened).map(|opened| &opened.ring);
+        let fullest = rings.map(Ring::filled).max().unwrap_or_default();
+        self.pressure = self.pressure.after(fullest);
     }
 
     fn wait(&self) {
@@ -244,7 +256,7 @@ impl LiveCapture {
             capture.bytes += counters.bytes;
             capture.frames_lost += counters.lost;
         }
-        self.status.show(interfaces, capture);
+        self.status.show(interfaces, capture, self.pressure);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::super::CaptureCounters;
+use super::super::{CaptureCounters, Pressure};
 
 crate::counters! {
     /// What came over one interface.
@@ -74,6 +74,7 @@ pub struct LiveStatus(Arc<Mutex<Shown>>);
 struct Shown {
     interfaces: Vec<InterfaceStatus>,
     capture: CaptureCounters,
+    pressure: Pressure,
 }
 
 impl LiveStatus {
@@ -87,8 +88,18 @@ impl LiveStatus {
         self.lock().capture
     }
 
-    pub(super) fn show(&self, interfaces: Vec<InterfaceStatus>, capture: CaptureCounters) {
-        *self.lock() = Shown { interfaces, capture };
+    /// What is left out now, as the workers cannot follow.
+    pub fn pressure(&self) -> Pressure {
+        self.lock().pressure
+    }
+
+    pub(super) fn show(
+        &self,
+        interfaces: Vec<InterfaceStatus>,
+        capture: CaptureCounters,
+        pressure: Pressure,
+    ) {
+        *self.lock() = Shown { interfaces, capture, pressure };
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Shown> {

@@ -93,6 +93,27 @@ fn floods_push_out_themselves() {
     }
 }
 
+#[test]
+fn flows_whose_states_own_much_push_out_themselves() {
+    let mut lab = Lab::new(limits(|limits| limits.max_state_total = 100_000));
+    lab.recorder.keeps = true;
+    lab.run_lines("c A 1 1 precious");
+    for port in 1..=20 {
+        for segment in 0..6 {
+            let (mut line, _) = Line::parse(&format!("d A {} 1 *3000", 1 + 3000 * segment), 0);
+            line.src.set_port(port);
+            lab.send(&line);
+        }
+    }
+    lab.run_lines("c A 9 1 cargo");
+    assert_eq!(lab.recorder.stream(1, Direction::ToServer), b"preciouscargo");
+    // Of the heavy ones so many stay as there is room for.
+    assert_eq!(lab.table.len(), 1 + 5);
+    let counters = lab.table.counters();
+    assert_eq!((counters.flows_evicted, counters.heavy_flows_evicted), (15, 15));
+    lab.finish();
+}
+
 /// One hostile direction, `count` segments; returns the counters and the most
 /// memory seen.
 fn flood(count: u32, segment: impl Fn(u32) -> String) -> (FlowCounters, usize) {

@@ -37,6 +37,8 @@ pub(super) struct Recorder {
     reverse: bool,
     /// Dismiss the direction (or everything) at the first data.
     dismiss: Option<Dismiss>,
+    /// Say that what was handed on of a flow is kept.
+    keeps: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -135,6 +137,14 @@ impl FlowHandler for Recorder {
     ) {
         let text = String::from_utf8_lossy(data);
         self.say(format!("{id}{} [{text}] {missing}", arrow(direction)));
+    }
+
+    fn memory(&self, id: &u64) -> usize {
+        if !self.keeps {
+            return 0;
+        }
+        let ways = [Direction::ToServer, Direction::ToClient];
+        ways.into_iter().map(|way| self.stream(*id, way).len()).sum()
     }
 
     fn closed(&mut self, id: u64, flow: &FlowInfo, why: CloseReason) {

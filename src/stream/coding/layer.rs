@@ -5,7 +5,7 @@ use brotli_decompressor::{
     BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc,
 };
 use flate2::{Decompress, FlushDecompress, Status};
-use zstd::stream::raw::{DParameter, InBuffer, Operation, OutBuffer};
+use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
 use super::gzip::Gzip;
 use super::{Coding, DecodeError, Stop, UnknownCoding};
@@ -36,7 +36,7 @@ impl Layer {
             Coding::Gzip => Self::Gzip(Gzip::new()),
             Coding::Deflate => Self::Deflate(Deflate::Unread),
             Coding::Brotli => Self::Brotli(Box::new(Brotli::new())),
-            Coding::Zstd => Self::Zstd(Zstd::new().map_err(|_| UnknownCoding)?),
+            Coding::Zstd => Self::Zstd(Zstd::new().ok_or(UnknownCoding)?),
         })
     }
 
@@ -46,6 +46,22 @@ impl Layer {
             Self::Deflate(deflate) => deflate.decode(input, emit),
             Self::Brotli(brotli) => brotli.decode(input, emit),
             Self::Zstd(zstd) => zstd.decode(input, emit),
+        }
+    }
+
+    /// Bytes that it owns beside itself, about.
+    pub(super) fn memory(&self) -> usize {
+        /// The state of an inflater with its window.
+        const INFLATER: usize = 48 << 10;
+        /// The tables of a br decoder.
+        const BROTLI: usize = 48 << 10;
+        match self {
+            Self::Gzip(_) | Self::Deflate(Deflate::Inflating(_)) => INFLATER,
+            Self::Deflate(_) => 0,
+            Self::Brotli(brotli) => {
+                BROTLI + usize::try_from(brotli.state.ringbuffer_size).unwrap_or_default()
+            }
+            Self::Zstd(zstd) => zstd.decoder.sizeof(),
         }
     }
 
@@ -216,15 +232,16 @@ impl Brotli {
 
 /// The zstd coding; frames may follow each other.
 pub(super) struct Zstd {
-    decoder: zstd::stream::raw::Decoder<'static>,
+    decoder: DCtx<'static>,
     between_frames: bool,
 }
 
 impl Zstd {
-    fn new() -> std::io::Result<Self> {
-        let mut decoder = zstd::stream::raw::Decoder::new()?;
-        decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG))?;
-        Ok(Self { decoder, between_frames: true })
+    /// A decoder; `None` where there is no memory for one.
+    fn new() -> Option<Self> {
+        let mut decoder = DCtx::try_create()?;
+        decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG)).ok()?;
+        Some(Self { decoder, between_frames: true })
     }
 
     fn decode(&mut self, input: &[u8], emit: &mut Emit<'_>) -> Result<(), Stop> {
@@ -233,7 +250,7 @@ impl Zstd {
         loop {
             let before = source.pos();
             let mut target = OutBuffer::around(&mut scratch[..]);
-            let hint = self.decoder.run(&mut source, &mut target);
+            let hint = self.decoder.decompress_stream(&mut target, &mut source);
             let produced = target.pos();
             emit(source.pos() - before, &scratch[..produced])?;
             self.between_frames = hint.map_err(|_| corrupt(Coding::Zstd))? == 0;

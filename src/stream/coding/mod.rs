@@ -194,6 +194,12 @@ impl Decoder {
         self.layers.is_empty()
     }
 
+    /// Bytes that it owns beside itself, about.
+    pub(crate) fn memory(&self) -> usize {
+        let own = self.layers.capacity() * size_of::<Layer>();
+        self.layers.iter().map(Layer::memory).sum::<usize>() + own
+    }
+
     /// Takes the next bytes of the body and hands on all that they decode to.
     /// `output` stops the decoding by breaking; that, like an error, is final.
     pub fn decode(

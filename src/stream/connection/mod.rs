@@ -213,6 +213,26 @@ impl Connection {
         Self { protocol: Protocol::Sniffing(Sniffer::nested()), limits, depth }
     }
 
+    /// Bytes that it owns beside itself, about.
+    pub(crate) fn memory(&self) -> usize {
+        match &self.protocol {
+            Protocol::Sniffing(sniffer) => {
+                sniffer.sides.iter().map(|side| side.held.capacity()).sum()
+            }
+            Protocol::Preface(it) => size_of::<Prefaced>() + it.inner.memory(),
+            Protocol::Tls(it) => size_of::<Secure>() + it.memory(),
+            Protocol::Http1(it) => size_of::<Http1>() + it.memory(),
+            Protocol::Http2(it) => {
+                let before = it.1.as_ref().map_or(0, Http1::memory);
+                size_of::<(Http2, Option<Http1>)>() + it.0.memory() + before
+            }
+            Protocol::WebSocket(it) => {
+                size_of::<(WebSocket, Http1)>() + it.0.memory() + it.1.memory()
+            }
+            Protocol::Raw | Protocol::Dns | Protocol::Opaque => 0,
+        }
+    }
+
     /// Takes the next bytes of a direction.
     pub fn feed(&mut self, direction: Direction, data: &[u8], sink: &mut impl ConnectionSink) {
         let mut direction = direction;

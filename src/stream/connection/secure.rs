@@ -22,6 +22,11 @@ impl Secure {
         Self { tls: Tls::new(limits.tls), inner: Connection::nested(limits, depth) }
     }
 
+    /// Bytes that it owns beside itself, about.
+    pub(super) fn memory(&self) -> usize {
+        self.tls.memory() + self.inner.memory()
+    }
+
     pub(super) fn feed(
         &mut self,
         direction: Direction,

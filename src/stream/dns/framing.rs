@@ -44,6 +44,11 @@ impl DnsStream {
         Self::default()
     }
 
+    /// Bytes that it owns beside itself.
+    pub(crate) const fn memory(&self) -> usize {
+        self.held.capacity()
+    }
+
     /// Whether nothing more can be read.
     pub const fn is_lost(&self) -> bool {
         matches!(self.state, State::Lost)

@@ -27,6 +27,13 @@ pub(super) struct UpgradeOffer {
     pub(super) subprotocols: Vec<u8>,
 }
 
+impl UpgradeOffer {
+    fn memory(&self) -> usize {
+        let fields = [&self.protocols, &self.extensions, &self.subprotocols];
+        fields.iter().map(|field| field.capacity()).sum::<usize>() + size_of::<Self>()
+    }
+}
+
 #[derive(Debug)]
 struct Exchange {
     id: ExchangeId,
@@ -57,6 +64,15 @@ pub(super) struct Exchanges {
 }
 
 impl Exchanges {
+    /// Bytes that they own beside themselves.
+    pub(super) fn memory(&self) -> usize {
+        let offers = self.open.iter().map(|exchange| match &exchange.kind {
+            RequestKind::Upgrade(offer) => offer.memory(),
+            _ => 0,
+        });
+        offers.sum::<usize>() + self.open.capacity() * size_of::<Exchange>()
+    }
+
     /// A request came.
     pub(super) fn request(&mut self, kind: RequestKind) -> ExchangeId {
         self.push(kind, true, Answer::Awaited)

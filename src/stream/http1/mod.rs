@@ -198,6 +198,17 @@ impl State {
 }
 
 impl Http1 {
+    /// Bytes that it owns beside itself.
+    pub(crate) fn memory(&self) -> usize {
+        let [to_server, to_client] = &self.halves;
+        let switches = [&self.switching, &self.switched].into_iter().flatten();
+        let switches = switches.map(|it| {
+            size_of::<Switch>() + it.held.iter().map(|it| it.bytes.capacity()).sum::<usize>()
+        });
+        let buffers = to_server.buffer.capacity() + to_client.buffer.capacity();
+        buffers + switches.sum::<usize>() + self.exchanges.memory()
+    }
+
     /// A parser at the start of a connection, or wherever the capture joined
     /// it.
     pub fn new(limits: Http1Limits) -> Self {

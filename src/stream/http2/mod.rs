@@ -301,6 +301,13 @@ impl Http2 {
         http
     }
 
+    /// Bytes that it owns beside itself.
+    pub(crate) fn memory(&self) -> usize {
+        let halves = self.halves.iter();
+        let halves = halves.map(|it| it.buffer.capacity() + it.hpack.memory() + it.fields.memory());
+        halves.sum::<usize>() + self.streams.memory()
+    }
+
     /// The counters of this connection.
     pub fn counters(&self) -> &Http2Counters {
         &self.counters

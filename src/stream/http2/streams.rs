@@ -63,6 +63,12 @@ pub(super) struct Streams {
 }
 
 impl Streams {
+    /// Bytes that they own beside themselves.
+    pub(super) fn memory(&self) -> usize {
+        let ids = self.recent.capacity() + self.unpaired.capacity();
+        self.open.capacity() * size_of::<Stream>() + ids * size_of::<u32>()
+    }
+
     pub(super) fn get_mut(&mut self, id: u32) -> Option<&mut Stream> {
         let at = self.position(id).ok()?;
         self.open.get_mut(at)

@@ -147,6 +147,13 @@ impl Connection {
         self.closed != [false; 2]
     }
 
+    /// Bytes that it owns beside itself, about.
+    pub(super) fn memory(&self) -> usize {
+        /// The tables of QPACK and the streams that are open.
+        const HTTP3: usize = 32 << 10;
+        self.held() + if self.http3.is_some() { HTTP3 } else { 0 }
+    }
+
     /// Memory held beyond the connection itself.
     pub(super) fn held(&self) -> usize {
         self.held_bytes + self.http3.as_ref().map_or(0, |http3| http3.held())

@@ -299,6 +299,15 @@ impl Quic {
         self.connections.iter().map(Connection::held).sum()
     }
 
+    /// Bytes that it owns beside itself, about.
+    pub(crate) fn memory(&self) -> usize {
+        /// What a handshake said, and what is held of it.
+        const SAID: usize = 1024;
+        let own = self.connections.capacity() * (size_of::<Connection>() + SAID);
+        own + self.scratch.capacity()
+            + self.connections.iter().map(Connection::memory).sum::<usize>()
+    }
+
     /// What was seen of the flow.
     pub fn counters(&self) -> &QuicCounters {
         &self.counters

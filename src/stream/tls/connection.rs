@@ -91,6 +91,15 @@ impl Tls {
         &self.info
     }
 
+    /// Bytes that it owns beside itself, about.
+    pub(crate) fn memory(&self) -> usize {
+        /// What the handshake said: names, fingerprints, secrets.
+        const SAID: usize = 512;
+        let halves: usize = self.halves.iter().map(Half::memory).sum();
+        let names: usize = self.info.certificate_names.iter().map(String::capacity).sum();
+        halves + self.held.memory() + self.scratch.capacity() + names + SAID
+    }
+
     /// The counters of this connection.
     pub const fn counters(&self) -> &TlsCounters {
         &self.counters

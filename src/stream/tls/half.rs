@@ -101,6 +101,12 @@ pub(super) struct Half {
 }
 
 impl Half {
+    /// Bytes that it owns beside itself, about.
+    pub(super) const fn memory(&self) -> usize {
+        let open = if matches!(self.cipher, Cipher::Open(_)) { size_of::<Open>() } else { 0 };
+        self.reader.memory() + self.joiner.memory() + open
+    }
+
     pub(super) const fn is_done(&self) -> bool {
         matches!(self.cipher, Cipher::Done)
     }

@@ -39,6 +39,11 @@ enum Ready {
 }
 
 impl Joiner {
+    /// Bytes that it owns beside itself.
+    pub(crate) const fn memory(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// The next whole message in what is carried over and in `rest`, of which
     /// it takes what it uses. Messages over `limit` are passed over.
     pub(crate) fn next<'r, 'd: 'r>(

@@ -134,6 +134,11 @@ impl Held {
         }
     }
 
+    /// What the items cost.
+    pub(super) const fn memory(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty()
     }

@@ -126,6 +126,11 @@ enum Ready {
 }
 
 impl RecordReader {
+    /// Bytes that it owns beside itself.
+    pub(super) const fn memory(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// A reader that drops whatever it is fed.
     pub(super) const fn off() -> Self {
         Self { state: State::Off, buffer: Vec::new(), start: 0 }

@@ -139,6 +139,11 @@ struct Message {
 }
 
 impl WebSocket {
+    /// Bytes that it owns beside itself, about.
+    pub(crate) fn memory(&self) -> usize {
+        self.halves.iter().filter_map(|half| half.inflater.as_ref()).map(Inflater::memory).sum()
+    }
+
     /// A parser of what follows the handshake. `extensions` is the server's
     /// `Sec-WebSocket-Extensions`; where its answer was not seen (`answered` is
     /// false), what the client offered.

@@ -36,6 +36,11 @@ struct Span {
 }
 
 impl FieldList {
+    /// Bytes that it owns beside itself.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes.capacity() + self.spans.capacity() * size_of::<Span>()
+    }
+
     /// An empty list that takes fields up to the size `limit`, as
     /// `SETTINGS_MAX_HEADER_LIST_SIZE` counts.
     pub(crate) fn new(limit: usize) -> Self {

@@ -64,6 +64,11 @@ impl From<BadHuffman> for NoField {
 }
 
 impl Decoder {
+    /// Bytes that it owns beside itself.
+    pub(super) fn memory(&self) -> usize {
+        self.table.memory()
+    }
+
     /// A decoder at the start of a connection. It keeps `table_bytes` of the
     /// dynamic table at most, and reads strings of `string_bytes` at most.
     pub(super) fn new(table_bytes: usize, string_bytes: usize) -> Self {

@@ -60,6 +60,11 @@ impl Entry {
 }
 
 impl Table {
+    /// Bytes that it owns beside itself.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
     pub(super) fn new(limit: usize) -> Self {
         Self {
             entries: VecDeque::new(),

@@ -1,0 +1,96 @@
+//! A sensor under floods from ever new addresses: its memory stays within bounds,
+//! and every frame is counted.
+//!
+//! The test sends a few thousand frames of each flood. For a soak by hand, say how
+//! many rounds of that, and read the table that comes out on standard error:
+//!
+//! ```sh
+//! MCPWATCH_SOAK=100 cargo test --test tests soak -- --nocapture
+//! ```
+
+use std::io::Write;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::flood::FLOODS;
+use crate::support::network::{Network, WATCHED, Wire};
+
+/// Frames of each flood in a round.
+const FRAMES: u64 = 4000;
+
+/// After each attacker, so that not all of it is lost.
+const PAUSE: Duration = Duration::from_micros(100);
+
+/// What the sensor is allowed.
+const MEMCAP: u64 = 64 << 20;
+
+fn rounds() -> u32 {
+    std::env::var("MCPWATCH_SOAK").ok().map_or(2, |rounds| rounds.parse().unwrap())
+}
+
+/// Every packet is somewhere, and every flow that was opened has ended.
+fn accounted(counted: &Value) {
+    let sum = |section: &str, names: &[&str]| -> u64 {
+        names.iter().map(|name| counted[section][*name].as_u64().unwrap()).sum()
+    };
+    let of_flows = ["tcp_segments", "udp_datagrams", "stray_segments", "late_segments"];
+    let packets = sum("flow", &of_flows) + sum("flow", &["handshakes_rejected"]);
+    assert_eq!(packets, sum("decode", &["packets"]), "{counted:#}");
+    let over = ["flows_finished", "flows_reset", "flows_timed_out", "flows_reused"];
+    let over = sum("flow", &over) + sum("flow", &["flows_evicted", "flows_open_at_end"]);
+    assert_eq!(over, sum("flow", &["tcp_flows", "udp_flows"]), "{counted:#}");
+    for section in ["workers", "interfaces"] {
+        assert!(counted[section].as_array().is_some_and(|all| !all.is_empty()), "{section}");
+    }
+}
+
+#[test]
+fn floods_leave_memory_bounded_and_are_counted() {
+    Network::run(|network| {
+        let folder = tempfile::tempdir().unwrap();
+        let statistics = folder.path().join("stats.json");
+        let findings = folder.path().join("findings.jsonl");
+        let (stats, out) = (statistics.display(), findings.display());
+        let options = format!("--memcap {MEMCAP} --workers 2 --ring 16M --messages");
+        let sensor =
+            network.sense(&format!("-i {WATCHED} {options} --rotate 1M --stats {stats} -o {out}"));
+        let started = Instant::now();
+        let mut wire = Wire::open();
+        let mut most = sensor.memory();
+        let mut number = 0;
+        let by_hand = std::env::var_os("MCPWATCH_SOAK").is_some();
+        let say = |text: String| {
+            if by_hand {
+                writeln!(std::io::stderr(), "{text}").unwrap();
+            }
+        };
+        say(format!("at the start: {} KiB", most >> 10));
+        for round in 0..rounds() {
+            for flood in &FLOODS {
+                let end = wire.sent + FRAMES;
+                while wire.sent < end {
+                    number += 1;
+                    (flood.frames)(number).iter().for_each(|frame| wire.send(frame));
+                    thread::sleep(PAUSE);
+                }
+                let memory = sensor.memory();
+                most = most.max(memory);
+                let seconds = started.elapsed().as_secs();
+                say(format!("{round} {seconds:>5} s {:>8} KiB {}", memory >> 10, flood.name));
+            }
+        }
+        let ended = sensor.end();
+        let counted = crate::sense::json(&statistics);
+        say(format!("most {} KiB; {counted:#}", most >> 10));
+        assert!(most < MEMCAP, "{} KiB", most >> 10);
+        let interface = &counted["interfaces"][0];
+        let [received, frames, lost] =
+            ["received", "frames", "lost"].map(|counter| interface[counter].as_u64().unwrap());
+        assert_eq!((received, frames + lost), (wire.sent, wire.sent), "{interface}");
+        assert_eq!(counted["engine"]["frames"], frames);
+        accounted(&counted);
+        assert!(matches!(ended.code, Some(0 | 3)) && !ended.stderr.contains("panicked"));
+    });
+}
