@@ -197,7 +197,9 @@ impl Collector {
             Observation::Tls { facts, signals } => self.on_tls(id, at, *facts, &signals, sink),
             Observation::Name { name, signals } => {
                 let conversation = self.conversation_of_flow(id, at);
-                self.apply(conversation, at, &signals, &format!("DNS name {name}"), sink);
+                let evidence = format!("DNS name {name}");
+                self.look_up(conversation, name);
+                self.apply(conversation, at, &signals, &evidence, sink);
             }
             Observation::Resolution(resolution) => self.names.learn(at.time, &resolution),
             Observation::Request { exchange, facts, signals } => {
@@ -563,6 +565,14 @@ impl Collector {
                 self.on_values(id, at, &message, sink);
                 self.keep_early(id, Early { at, message });
             }
+        }
+    }
+
+    /// A look-up is about the server that it names, not about who answers it.
+    fn look_up(&mut self, conversation: ConversationId, name: String) {
+        let Some(state) = self.conversations.get_mut(&conversation) else { return };
+        if state.verdict.confidence().is_none() {
+            state.server_name = Some(name);
         }
     }
 

@@ -80,7 +80,8 @@ pub(super) struct Conversation {
     pub(super) evidence: Option<String>,
     pub(super) http: HttpColumns,
     pub(super) tls: TlsColumns,
-    /// Name of the server, as the client had learnt it from DNS.
+    /// Name of the server, as the client had learnt it from DNS; in rows of a look-up,
+    /// the name that was looked up.
     pub(super) server_name: Option<String>,
     pub(super) identity: Option<Identity>,
     pub(super) transport: Option<McpTransport>,

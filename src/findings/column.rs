@@ -171,7 +171,7 @@ pub static COLUMNS: &[Column] = &[
         "Community ID version 1, seed 0: joins with Zeek, Suricata and Arkime.",
         flow.community_id),
     column!("flow.server_name", Text, OPTIONAL,
-        "Name of the server, as the client had learnt it from DNS.", flow.server_name),
+        "Name of the server, as the client had learnt it from DNS; in rows of a look-up, the name that was looked up.", flow.server_name),
     column!("flow.tunnel", Text, OPTIONAL,
         "Encapsulations around the flow, outermost first, e.g. `vlan/gre`.", flow.tunnel),
 

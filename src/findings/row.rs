@@ -219,11 +219,11 @@ pub struct Row {
 }
 
 impl Row {
-    /// The host that was asked for, without port: that of HTTP, else that of
-    /// TLS.
+    /// The host that was asked for, without port: that of HTTP, else that of TLS, else
+    /// the name that the client had from DNS.
     pub fn host(&self) -> Option<&str> {
         let named = self.http.host.as_deref().map(without_port).filter(|host| !host.is_empty());
-        named.or(self.tls.sni.as_deref())
+        named.or(self.tls.sni.as_deref()).or(self.flow.server_name.as_deref())
     }
 }
 
@@ -257,7 +257,8 @@ pub struct FlowColumns {
     pub transport: &'static str,
     /// Community ID version 1.
     pub community_id: String,
-    /// Name of the server, as the client had learnt it from DNS.
+    /// Name of the server, as the client had learnt it from DNS; in rows of a look-up,
+    /// the name that was looked up.
     pub server_name: Option<String>,
     /// Encapsulations, outermost first (`vlan/gre`).
     pub tunnel: Option<String>,

@@ -226,10 +226,20 @@ impl ServerKey {
         };
         match row.host().map(|host| host.trim_end_matches('.')) {
             Some(host) if !host.is_empty() && !is_address(host) => {
-                Self::Named(clip(host).to_ascii_lowercase(), row.flow.server.port())
+                Self::Named(clip(host).to_ascii_lowercase(), port(row))
             }
             _ => Self::Unnamed(row.flow.server),
         }
+    }
+}
+
+/// The port of the server that a row is about. A look-up in DNS does not tell it; most
+/// servers that are looked up are at that of HTTPS.
+fn port(row: &Row) -> u16 {
+    let is_plain = row.http.version.is_none() && row.tls.version.is_none();
+    match row.flow.server.port() {
+        53 if is_plain => 443,
+        port => port,
     }
 }
 
