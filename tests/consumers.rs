@@ -124,6 +124,20 @@ fn findings_go_to_a_socket() {
 }
 
 #[test]
+fn standard_output_may_have_a_spool() {
+    Network::run(|network| {
+        let place = Place::new();
+        let spool = place.at("spool");
+        let line = format!("-i {WATCHED} -o - --messages --spool {}", spool.display());
+        let sensor = network.sense(&line);
+        network.send(&corpus::path(CAPTURE));
+        let ended = sensor.end().exits(0);
+        assert_eq!(comparable(&ended.lines()), comparable(&scanned()));
+        assert!(segments(&spool).is_empty());
+    });
+}
+
+#[test]
 fn every_connection_of_an_arrow_stream_begins_with_its_schema() {
     Network::run(|network| {
         let place = Place::new();
