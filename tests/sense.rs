@@ -187,10 +187,10 @@ fn findings_are_those_of_a_scan_over_a_simultaneous_capture() {
         let path = folder.path().join("simultaneous.pcap");
         let sensor = network.sense(&format!("-i {WATCHED} --messages -o -"));
         let mut tcpdump = Tcpdump::start(WATCHED, &path);
-        network.send(&corpus::path("p-py130-20sessions.pcap"));
-        network.send(&corpus::path("p-h2c-hypercorn-20sessions.pcap"));
+        let mut sent = network.send(&corpus::path("p-py130-20sessions.pcap"));
+        sent += network.send(&corpus::path("p-h2c-hypercorn-20sessions.pcap"));
         let sensed = sensor.end().exits(0).lines();
-        tcpdump.end();
+        tcpdump.end_after(sent);
         let scanned = run_on("scan --messages -o -", &path).exits(0).lines();
         assert_eq!(comparable(&sensed), comparable(&scanned));
         assert!(!scanned.is_empty());

@@ -68,7 +68,7 @@ mod linux {
                 }
             }
         }
-        sandbox.writes.extend(args.spool.clone());
+        sandbox.folders.extend(args.spool.clone());
         sandbox.writes.extend(cache::folder());
         if args.tui {
             // Keys come from there where standard input is something else.

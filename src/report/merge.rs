@@ -55,6 +55,7 @@ mod tests {
         for host in hosts {
             let mut row = samples::conversation();
             row.tls.sni = None;
+            row.flow.server_name = None;
             row.http.host = host.map(str::to_owned);
             inventory.add(&row);
         }

@@ -40,7 +40,12 @@ pub(super) fn drop_all_but_needed(sandbox: &Sandbox) -> rustix::io::Result<Hold>
     };
     set_capabilities(None, sets(kept, kept | spare))?;
     let reachable = sandbox.reads.iter().filter(|path| path.exists()).all(|path| can_read(path))
-        && sandbox.writes.iter().filter(|path| path.exists()).all(|path| can_write(path));
+        && sandbox
+            .writes
+            .iter()
+            .chain(&sandbox.folders)
+            .filter(|path| path.exists())
+            .all(|path| can_write(path));
     if !reachable {
         kept |= spare;
     }

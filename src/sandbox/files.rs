@@ -37,6 +37,7 @@ pub(super) fn prepare(sandbox: &Sandbox) -> Result<RulesetCreated, RulesetError>
         (&sandbox.reads[..], reading),
         (&system[..], reading),
         (&sandbox.writes[..], writing),
+        (&sandbox.folders[..], writing | AccessFs::MakeDir | AccessFs::RemoveDir),
         (&sandbox.removes[..], BitFlags::from(AccessFs::RemoveFile)),
     ];
     for (paths, access) in all {

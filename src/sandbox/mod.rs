@@ -28,6 +28,8 @@ pub struct Sandbox {
     pub reads: Vec<PathBuf>,
     /// Folders in which files are made, written and removed.
     pub writes: Vec<PathBuf>,
+    /// The same, with folders of their own in them.
+    pub folders: Vec<PathBuf>,
     /// Folders from which files are removed.
     pub removes: Vec<PathBuf>,
     /// Whether connections may be opened.

@@ -232,7 +232,10 @@ impl Wire {
 }
 
 /// A running tcpdump, in the network that the calling thread has entered.
-pub(crate) struct Tcpdump(Child);
+pub(crate) struct Tcpdump {
+    child: Child,
+    path: PathBuf,
+}
 
 impl Tcpdump {
     /// Starts to write what comes over an interface to a file.
@@ -249,15 +252,33 @@ impl Tcpdump {
             line.clear();
             assert!(stderr.read_line(&mut line).unwrap() > 0, "tcpdump does not start");
         }
-        Self(child)
+        Self { child, path: path.to_owned() }
     }
 
-    /// Ends it, and waits until all is written.
-    pub(crate) fn end(&mut self) {
-        let id = Pid::from_raw(i32::try_from(self.0.id()).unwrap()).unwrap();
+    /// Ends it when it has written so many frames: what it has not read by then is lost.
+    pub(crate) fn end_after(&mut self, frames: u64) {
+        const TRIES: u32 = 300;
+        for _ in 0..TRIES {
+            if frames_in(&self.path) >= frames {
+                break;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        let id = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(id, Signal::INT).unwrap();
-        self.0.wait().unwrap();
+        self.child.wait().unwrap();
     }
+}
+
+/// Whole frames in a capture that is being written.
+fn frames_in(path: &Path) -> u64 {
+    let mut frames = 0;
+    let Ok(mut reader) = Reader::open(path, SourceId(0)) else { return 0 };
+    let mut block = Block::new();
+    while let Ok(Fill::Block) = reader.fill(&mut block) {
+        frames += block.frames().count() as u64;
+    }
+    frames
 }
 
 /// A running `mcpwatch sense`.
