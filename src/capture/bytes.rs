@@ -261,13 +261,13 @@ impl Gunzip {
     }
 }
 
-/// Why data is no gzip. What exactly is invalid in it is sometimes said by a call
-/// that also gives output, and forgotten by the next, depending on the pieces.
+/// Why data is no gzip. What exactly is wrong in it is sometimes said by a call that
+/// also gives output, and forgotten by the next, depending on the pieces; only what is
+/// wrong with its header is always said.
 fn gzip_detail(message: Option<&str>) -> &str {
     match message {
-        None | Some("repeated call with bad state") => "invalid data",
-        Some(message) if message.starts_with("invalid ") => "invalid data",
-        Some(message) => message,
+        Some(header @ ("incorrect header check" | "unknown compression method")) => header,
+        _ => "invalid data",
     }
 }
 

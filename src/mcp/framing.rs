@@ -34,9 +34,11 @@ pub enum Probe {
 /// Looks at the first bytes of a stream.
 pub fn probe(head: &[u8]) -> Probe {
     let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head).trim_ascii_start();
+    if head.len() - text.len() >= MAX_BLANKS {
+        return Probe::Other;
+    }
     match text.first() {
-        None if head.len() < MAX_BLANKS => Probe::Undecided,
-        None => Probe::Other,
+        None => Probe::Undecided,
         Some(b'{' | b'[') => Probe::Framed(Framing::Lines),
         Some(_) if head.len() < 3 && BYTE_ORDER_MARK.starts_with(head) => Probe::Undecided,
         Some(_) => HEADERS

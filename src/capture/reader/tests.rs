@@ -212,7 +212,7 @@ fn a_wrong_checksum_is_damage_after_all_frames() {
     packed[crc] ^= 1;
     let reading = read(&packed);
     assert_eq!(reading.frames.len(), 5);
-    assert!(reading.error_text().ends_with("incorrect data check"), "{}", reading.error_text());
+    assert!(reading.error_text().ends_with("invalid data"), "{}", reading.error_text());
 }
 
 #[test]
