@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::os::unix::fs::{chown, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -13,7 +12,7 @@ use serde_json::Value;
 
 use crate::sense::{comparable, json};
 use crate::support::corpus;
-use crate::support::network::{Network, Sensor, WATCHED, ip};
+use crate::support::network::{Network, Sensor, WATCHED, get, ip};
 use crate::support::run::{mcpwatch, run, run_on};
 
 const CAPTURE: &str = "p-py130-20sessions.pcap";
@@ -49,14 +48,6 @@ fn is_held(sensor: &Sensor) -> bool {
         let _ = writeln!(std::io::stderr(), "skipped: {}", sensor.said());
     }
     held
-}
-
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: sensor\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 /// Where a sensor that was started with `--metrics` answers.

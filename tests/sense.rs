@@ -1,8 +1,7 @@
 //! `mcpwatch sense` on interfaces that frames really pass over.
 
 use std::fs::File;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -11,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::corpus;
-use crate::support::network::{Network, SENDER, Tcpdump, WATCHED, Wire, ip};
+use crate::support::network::{Network, SENDER, Tcpdump, WATCHED, Wire, get, ip};
 use crate::support::run::{mcpwatch, run, run_on};
 use crate::support::wire;
 
@@ -422,15 +421,6 @@ fn filters_are_run_by_the_kernel_where_it_can() {
         let other = counts("not vlan", "h-qinq.pcap");
         assert_eq!((other[0], other[1]), (tagged[0], 0));
     });
-}
-
-/// Asks a running sensor over HTTP.
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: sensor\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 #[test]

@@ -315,29 +315,24 @@ impl FlowSink<'_> {
         let body = &mut watched.bodies[direction.index()];
         step(body, &mut bench, &mut |found| finds.push(found));
         for found in finds {
-            match found {
-                Found::Unconfirmed(hits) => watched.unconfirmed.extend(&hits),
-                found => self.found(watched, direction, found),
-            }
+            self.found(watched, direction, found);
         }
     }
 
     fn found(&mut self, watched: &mut Watched, direction: Direction, found: Found) {
-        match &found {
-            Found::Value(hits, value) => return self.found_value(watched, hits, value),
-            Found::Document(hits) => return self.found_document(watched, direction, hits),
-            _ => {}
-        }
-        self.introduce(watched);
         match found {
-            Found::Unconfirmed(_) | Found::Value(..) | Found::Document(_) => {}
+            Found::Unconfirmed(hits) => watched.unconfirmed.extend(&hits),
+            Found::Value(hits, value) => self.found_value(watched, &hits, &value),
+            Found::Document(hits) => self.found_document(watched, direction, &hits),
             Found::Endpoint(session) => {
+                self.introduce(watched);
                 self.observer.counters.legacy_endpoints += 1;
                 if let Some(exchange) = watched.id {
                     self.report(Observation::Endpoint { exchange, session });
                 }
             }
             Found::Message(carrier, message, hits) => {
+                self.introduce(watched);
                 self.view.note_told();
                 watched.hits.extend(&hits);
                 let signals = self.new_signals(watched);
