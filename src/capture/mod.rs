@@ -19,6 +19,7 @@
 //! [`FrameFilter`] keeps frames that a BPF expression is true of;
 //! [`PcapWriter`] and [`PcapngWriter`] write captures.
 
+mod ahead;
 mod block;
 mod bytes;
 mod counters;
@@ -38,6 +39,7 @@ mod replay;
 mod testing;
 mod write;
 
+pub use ahead::ReadAhead;
 pub use block::{BLOCK_SIZE, Block, Frames, Secrets, SecretsKind};
 pub use counters::CaptureCounters;
 pub use error::{Codec, Damage, Error, Part, Unreadable};

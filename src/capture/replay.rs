@@ -111,6 +111,11 @@ impl Replay {
         &self.errors
     }
 
+    /// Hands over what [`Replay::errors`] would tell.
+    pub(super) fn take_errors(&mut self) -> Vec<Error> {
+        std::mem::take(&mut self.errors)
+    }
+
     /// What was read so far.
     pub fn counters(&self) -> CaptureCounters {
         let mut counters = self.counters;

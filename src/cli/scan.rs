@@ -1,13 +1,10 @@
 //! `mcpwatch scan`: captures in, findings out.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use super::args::ScanArgs;
 use super::outputs::{self, Outputs};
 use super::progress::Bar;
 use super::{Exit, complain, detection, print, signals};
-use crate::capture::{Block, Fill, Frame, FrameFilter, Inputs, Replay};
+use crate::capture::{Block, Fill, Frame, FrameFilter, Inputs, ReadAhead, Replay};
 use crate::detect::Pace;
 use crate::engine::{BlockSource, Engine, Limits, coverage};
 use crate::findings::{Confidence, FindingSink, HttpRequest, Row};
@@ -44,23 +41,24 @@ impl<'a> Scan<'a> {
         let engine = detection::engine(arguments, keys, sources, http_log, limits, pace)?;
         let bar = Bar::new(replay.progress(), !args.no_progress && !arguments.quiet);
         let outputs = Outputs::open(arguments, args.http_log.as_deref(), outputs::plain)?;
-        let source = Captures { replay, filter, stop: Arc::default() };
+        let source = ReadAhead::start(replay, signals::end_or_hangup())
+            .map_err(|error| format!("cannot start a thread that reads: {error}"))?;
+        let source = Captures { captures: source, filter };
         Ok(Self { args, engine, source, outputs: Shown { outputs, bar } })
     }
 
     fn run(self) -> Exit {
         let Self { args, engine, mut source, outputs: mut shown } = self;
         let arguments = &args.detection;
-        source.stop = signals::end_or_hangup();
         let workers = detection::workers(arguments);
         let mut statistics = engine.replay(workers, &mut source, &mut shown);
-        statistics.capture = source.replay.counters();
+        statistics.capture = source.captures.counters();
         let Shown { mut outputs, bar } = shown;
         bar.clear();
         let trouble = outputs.finish();
-        let mut incomplete = source.stop.load(Ordering::Relaxed) || !trouble.is_empty();
+        let mut incomplete = source.captures.is_stopped() || !trouble.is_empty();
         trouble.iter().for_each(|message| complain(message));
-        let errors = source.replay.errors();
+        let errors = source.captures.errors();
         for error in errors {
             complain(&error.to_string());
             incomplete = true;
@@ -102,15 +100,13 @@ impl<'a> Scan<'a> {
 
 /// The captures, one after another, through the filter.
 struct Captures {
-    replay: Replay,
+    captures: ReadAhead,
     filter: Option<FrameFilter>,
-    /// Set when the user asks to stop.
-    stop: Arc<AtomicBool>,
 }
 
 impl BlockSource for Captures {
     fn fill(&mut self, block: &mut Block) -> Fill {
-        if self.stop.load(Ordering::Relaxed) { Fill::End } else { self.replay.fill(block) }
+        self.captures.fill(block)
     }
 
     fn accepts(&mut self, frame: &Frame<'_>) -> bool {

@@ -1,0 +1,177 @@
+//! Reads captures on a thread of its own: a [`Replay`] in, its blocks out, a few
+//! of them ahead of who works on them.
+//!
+//! What the kernel copies and what has to be unpacked is done by the time a block
+//! is asked for. Counters and errors are those up to the last block handed out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::{Block, CaptureCounters, Error, Fill, Replay};
+
+/// Blocks that may be filled before they are asked for: enough that neither side
+/// waits for long, few enough that they stay in the processor's cache.
+const BLOCKS_AHEAD: usize = 3;
+
+/// How often a reader who waits for a block looks whether it is to stop.
+const LOOK_PERIOD: Duration = Duration::from_millis(100);
+
+/// The blocks of a [`Replay`], read by a thread.
+#[derive(Debug)]
+pub struct ReadAhead {
+    filled: Receiver<Filled>,
+    used: Sender<Block>,
+    stop: Arc<AtomicBool>,
+    counters: CaptureCounters,
+    errors: Vec<Error>,
+}
+
+/// A block, what was counted by its end and what went wrong before it; no block
+/// at the end of all.
+#[derive(Debug)]
+struct Filled {
+    block: Option<Block>,
+    counters: CaptureCounters,
+    errors: Vec<Error>,
+}
+
+impl ReadAhead {
+    /// Starts to read. Where `stop` is set, the captures are at their end, even if
+    /// one of them is a stream on which nothing comes.
+    ///
+    /// # Errors
+    ///
+    /// No thread can be started.
+    pub fn start(mut replay: Replay, stop: Arc<AtomicBool>) -> std::io::Result<Self> {
+        let (fill, filled) = bounded(BLOCKS_AHEAD);
+        let (used, recycled) = bounded(BLOCKS_AHEAD + 1);
+        let (counters, errors) = (replay.counters(), replay.take_errors());
+        // Not joined: it may wait for a stream that never ends.
+        thread::Builder::new()
+            .name("reader".to_owned())
+            .spawn(move || read(replay, &fill, &recycled))?;
+        Ok(Self { filled, used, stop, counters, errors })
+    }
+
+    /// Gives the next block and takes back the one before.
+    pub fn fill(&mut self, block: &mut Block) -> Fill {
+        let filled = loop {
+            if self.is_stopped() {
+                return Fill::End;
+            }
+            match self.filled.recv_timeout(LOOK_PERIOD) {
+                Ok(filled) => break filled,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Fill::End,
+            }
+        };
+        self.counters = filled.counters;
+        self.errors.extend(filled.errors);
+        let Some(next) = filled.block else { return Fill::End };
+        // Without room, or once all is read, the memory is just not used again.
+        let _ = self.used.try_send(std::mem::replace(block, next));
+        Fill::Block
+    }
+
+    /// Whether reading was asked to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// What was read up to the last block.
+    pub fn counters(&self) -> CaptureCounters {
+        self.counters
+    }
+
+    /// What could not be read, or not to its end.
+    pub fn errors(&self) -> &[Error] {
+        &self.errors
+    }
+}
+
+fn read(mut replay: Replay, fill: &Sender<Filled>, recycled: &Receiver<Block>) {
+    loop {
+        let mut block = recycled.try_recv().unwrap_or_default();
+        let block = match replay.fill(&mut block) {
+            Fill::Block => Some(block),
+            Fill::End => None,
+        };
+        let at_end = block.is_none();
+        let (counters, errors) = (replay.counters(), replay.take_errors());
+        // Who asked for the blocks may have had enough.
+        if fill.send(Filled { block, counters, errors }).is_err() || at_end {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::Inputs;
+    use super::super::testing::{capture, gzip};
+    use super::*;
+
+    /// Source, number and time of all frames.
+    fn drain(mut fill: impl FnMut(&mut Block) -> Fill) -> Vec<(u32, u64, i64)> {
+        let mut block = Block::new();
+        let mut seen = Vec::new();
+        while fill(&mut block) == Fill::Block {
+            seen.extend(
+                block.frames().map(|frame| (frame.source.0, frame.number, frame.time.as_nanos())),
+            );
+        }
+        seen
+    }
+
+    #[test]
+    fn a_thread_reads_what_would_be_read_without_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name| directory.path().join(name);
+        let cut = capture(&[1_000_000; 3]);
+        let many: Vec<i64> = (0..30_000).collect();
+        fs::write(path("1"), gzip(&capture(&many))).unwrap();
+        fs::write(path("2"), &cut[..cut.len() - 1]).unwrap();
+        fs::write(path("3"), b"no capture").unwrap();
+        let inputs = || Inputs::expand([path("1"), path("2"), path("3"), path("4")]);
+
+        let mut replay = Replay::new(inputs());
+        let expected = drain(|block| replay.fill(block));
+        let mut ahead = ReadAhead::start(Replay::new(inputs()), Arc::default()).unwrap();
+        assert_eq!(drain(|block| ahead.fill(block)), expected);
+        assert_eq!(expected.len(), 30_002);
+        assert_eq!(ahead.counters(), replay.counters());
+        let texts = |errors: &[Error]| -> Vec<_> { errors.iter().map(Error::to_string).collect() };
+        assert_eq!(texts(ahead.errors()), texts(replay.errors()));
+        assert_eq!(ahead.errors().len(), 3);
+        assert_eq!(ahead.fill(&mut Block::new()), Fill::End, "and goes on being at its end");
+        assert!(!ahead.is_stopped());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_stream_on_which_nothing_comes_can_be_stopped() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.is_ok_and(|status| status.success()), "mkfifo");
+        // Open for reading and writing, so that neither side waits for the other.
+        let silent = fs::File::options().read(true).write(true).open(&pipe).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let replay = Replay::new(Inputs::expand([&pipe]));
+        let mut ahead = ReadAhead::start(replay, Arc::clone(&stop)).unwrap();
+        let stopper = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(50));
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(ahead.fill(&mut Block::new()), Fill::End);
+        assert!(ahead.is_stopped());
+        stopper.join().unwrap();
+        drop(silent);
+    }
+}
