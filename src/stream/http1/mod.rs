@@ -357,7 +357,9 @@ impl Http1 {
     {
         let half = &mut self.halves[direction.index()];
         let skipped = &mut self.counters.skipped_bytes;
-        let Some(used) = resync.search(direction, data, &mut half.buffer, skipped) else {
+        // One over the cap would be no head, and searched again.
+        let wanted = (direction, self.limits.head_bytes);
+        let Some(used) = resync.search(wanted, data, &mut half.buffer, skipped) else {
             half.state = State::Lost(resync);
             return data.len();
         };
