@@ -289,7 +289,8 @@ impl Http1 {
         if self.is_given_up() { Progress::NotHttp } else { Progress::Continue }
     }
 
-    fn has_heads(&self) -> bool {
+    /// Whether it is HTTP/1 indeed.
+    pub(crate) fn has_heads(&self) -> bool {
         let counters = &self.counters;
         counters.requests + counters.responses + counters.interim_responses > 0
     }

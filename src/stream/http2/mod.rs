@@ -51,7 +51,7 @@ use self::resync::Resync;
 use self::streams::{Side, Stream, Streams};
 use super::{Direction, ExchangeId, ExchangeSink};
 
-pub use self::probe::{MidstreamProbe, Probe, probe, probe_midstream};
+pub use self::probe::{MidstreamProbe, Probe, probe};
 
 crate::counters! {
     /// What the HTTP/2 parser saw.
