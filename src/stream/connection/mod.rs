@@ -481,28 +481,29 @@ impl Connection {
     }
 
     /// Searches for HTTP in what was held and what comes.
-    fn search(&mut self, first: Direction, sink: &mut impl ConnectionSink) -> Direction {
-        let Protocol::Sniffing(sniffer) = &self.protocol else { return first };
+    fn search(&mut self, deciding: Direction, sink: &mut impl ConnectionSink) -> Direction {
+        let Protocol::Sniffing(sniffer) = &self.protocol else { return deciding };
         let midstream = Midstream::new(self.limits.http1, sniffer.nested);
         sink.counters().connection.assumed_http1 += 1;
-        self.begin(Protocol::Midstream(Box::new(midstream)), first, sink)
+        self.begin(Protocol::Midstream(Box::new(midstream)), deciding, sink)
     }
 
     /// Goes on with a protocol and hands it what was held, the deciding
-    /// direction first. Returns which direction that is now.
+    /// direction last: how much is held of that, and how much comes now, depends
+    /// on how it was cut. Returns which direction that is now.
     fn begin(
         &mut self,
         next: Protocol,
-        first: Direction,
+        deciding: Direction,
         sink: &mut impl ConnectionSink,
     ) -> Direction {
         let Protocol::Sniffing(sniffer) = std::mem::replace(&mut self.protocol, next) else {
-            return first;
+            return deciding;
         };
+        let other = deciding.reverse();
         let held = |direction: Direction| sniffer.sides[direction.index()].held.as_slice();
-        let (deciding, other) = (held(first), held(first.reverse()));
-        let first = self.drive(first, deciding, sink);
-        self.drive(first.reverse(), other, sink).reverse()
+        let deciding_now = self.drive(other, held(other), sink).reverse();
+        self.drive(deciding_now, held(deciding), sink)
     }
 
     /// Does what a search for HTTP has told of `used` bytes of a direction;
