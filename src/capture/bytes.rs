@@ -17,9 +17,8 @@ use super::{Codec, Damage, Part, Unreadable};
 /// what the `zstd` tool accepts without being told.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// How much a Zstandard decoder is asked for at a time. What it writes in the
-/// call in which it meets damage is lost.
-const ZSTD_STEP: usize = 32 << 10;
+/// Bytes of a Zstandard block's header (RFC 8878 section 3.1.1.2).
+const ZSTD_BLOCK_HEADER: usize = 3;
 
 const FEED_LEN: usize = 64 << 10;
 
@@ -276,26 +275,29 @@ struct Unzstd {
     decoder: raw::Decoder<'static>,
     /// Whether the last frame that was begun is complete.
     complete: bool,
+    /// How many bytes it gets at a time: no more than a block, as what it writes
+    /// in the call in which it meets damage is lost.
+    portion: usize,
 }
 
 impl Unzstd {
     fn new() -> io::Result<Self> {
         let mut decoder = raw::Decoder::new()?;
         decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG))?;
-        Ok(Self { decoder, complete: true })
+        Ok(Self { decoder, complete: true, portion: 1 })
     }
 
     fn step(&mut self, feed: &mut Feed, out: &mut [u8]) -> Filled {
         if let Err(error) = feed.refill() {
             return Filled::damaged(0, Damage::Io(error));
         }
-        let exhausted = feed.unread().is_empty();
+        let unread = feed.unread();
+        let exhausted = unread.is_empty();
         if exhausted && self.complete {
             return Filled::ended(0, End::Input);
         }
-        let room = out.len().min(ZSTD_STEP);
-        let mut input = InBuffer::around(feed.unread());
-        let mut output = OutBuffer::around(out.get_mut(..room).unwrap_or_default());
+        let mut input = InBuffer::around(unread.get(..self.portion).unwrap_or(unread));
+        let mut output = OutBuffer::around(out);
         let result = self.decoder.run(&mut input, &mut output);
         let (read, len) = (input.pos(), output.pos());
         feed.skip(read);
@@ -309,6 +311,8 @@ impl Unzstd {
             }
             Ok(missing) => {
                 self.complete = missing == 0;
+                // It asks for the next block's header with a block.
+                self.portion = missing.saturating_sub(ZSTD_BLOCK_HEADER).max(1);
                 Filled::more(len)
             }
         }

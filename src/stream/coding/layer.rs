@@ -13,6 +13,9 @@ use super::{Coding, DecodeError, Stop, UnknownCoding};
 /// The largest zstd window, as a power of two: 8 MiB (RFC 9659).
 const ZSTD_WINDOW_LOG: u32 = 23;
 
+/// Bytes of a zstd block's header (RFC 8878 section 3.1.1.2).
+const ZSTD_BLOCK_HEADER: usize = 3;
+
 /// Bytes decoded at a time.
 const SCRATCH: usize = 8 * 1024;
 
@@ -190,8 +193,9 @@ impl Brotli {
             );
             emit(offset - before, &scratch[..produced])?;
             match result {
-                BrotliResult::NeedsMoreOutput => {}
-                BrotliResult::NeedsMoreInput => return Ok(()),
+                // Where the scratch is full, there may be more.
+                BrotliResult::NeedsMoreInput if room > 0 => return Ok(()),
+                BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => {}
                 BrotliResult::ResultSuccess => {
                     self.finished = true;
                     return Ok(());
@@ -234,6 +238,9 @@ impl Brotli {
 pub(super) struct Zstd {
     decoder: DCtx<'static>,
     between_frames: bool,
+    /// How many bytes it gets at a time: no more than a block, as what it writes
+    /// in the call in which it meets damage is lost.
+    portion: usize,
 }
 
 impl Zstd {
@@ -241,21 +248,24 @@ impl Zstd {
     fn new() -> Option<Self> {
         let mut decoder = DCtx::try_create()?;
         decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG)).ok()?;
-        Some(Self { decoder, between_frames: true })
+        Some(Self { decoder, between_frames: true, portion: 1 })
     }
 
     fn decode(&mut self, input: &[u8], emit: &mut Emit<'_>) -> Result<(), Stop> {
         let mut scratch = [0; SCRATCH];
-        let mut source = InBuffer::around(input);
+        let mut rest = input;
         loop {
-            let before = source.pos();
+            let mut source = InBuffer::around(rest.get(..self.portion).unwrap_or(rest));
             let mut target = OutBuffer::around(&mut scratch[..]);
             let hint = self.decoder.decompress_stream(&mut target, &mut source);
-            let produced = target.pos();
-            emit(source.pos() - before, &scratch[..produced])?;
-            self.between_frames = hint.map_err(|_| corrupt(Coding::Zstd))? == 0;
-            let input_left = source.pos() < input.len();
-            if produced < SCRATCH && (!input_left || source.pos() == before) {
+            let (read, produced) = (source.pos(), target.pos());
+            emit(read, &scratch[..produced])?;
+            let hint = hint.map_err(|_| corrupt(Coding::Zstd))?;
+            self.between_frames = hint == 0;
+            // It asks for the next block's header with a block.
+            self.portion = hint.saturating_sub(ZSTD_BLOCK_HEADER).max(1);
+            rest = rest.get(read..).unwrap_or_default();
+            if produced < SCRATCH && (rest.is_empty() || read == 0) {
                 return Ok(());
             }
         }

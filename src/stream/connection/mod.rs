@@ -5,11 +5,13 @@
 //! gives way to another (CONNECT, Upgrade) is replaced in place, and what
 //! follows is looked at afresh.
 
+mod midstream;
 mod secure;
 mod sniff;
 
 use std::sync::Arc;
 
+use self::midstream::{Midstream, Told};
 use self::secure::Secure;
 use self::sniff::{Guess, Side, Sniffer};
 use super::dns::DnsCounters;
@@ -34,7 +36,8 @@ counters! {
         tls,
         /// Begun with a preface: PROXY protocol or SOCKS.
         prefaces,
-        /// Joined in mid-stream; read as HTTP/1 until it proves to be none.
+        /// Joined in mid-stream; read as HTTP/1 until it proves to be none, or
+        /// to be HTTP/2.
         assumed_http1,
         /// WebSocket after HTTP.
         websocket,
@@ -192,6 +195,7 @@ enum Protocol {
     Sniffing(Sniffer),
     Preface(Box<Prefaced>),
     Tls(Box<Secure>),
+    Midstream(Box<Midstream>),
     Http1(Box<Http1>),
     /// With the HTTP/1 whose exchange turned into it, if it was one.
     Http2(Box<(Http2, Option<Http1>)>),
@@ -221,6 +225,7 @@ impl Connection {
             }
             Protocol::Preface(it) => size_of::<Prefaced>() + it.inner.memory(),
             Protocol::Tls(it) => size_of::<Secure>() + it.memory(),
+            Protocol::Midstream(it) => size_of::<Midstream>() + it.memory(),
             Protocol::Http1(it) => size_of::<Http1>() + it.memory(),
             Protocol::Http2(it) => {
                 let before = it.1.as_ref().map_or(0, Http1::memory);
@@ -235,6 +240,17 @@ impl Connection {
 
     /// Takes the next bytes of a direction.
     pub fn feed(&mut self, direction: Direction, data: &[u8], sink: &mut impl ConnectionSink) {
+        self.drive(direction, data, sink);
+    }
+
+    /// Takes the next bytes of a direction. Returns which direction that is now,
+    /// as the sides may be swapped.
+    fn drive(
+        &mut self,
+        direction: Direction,
+        data: &[u8],
+        sink: &mut impl ConnectionSink,
+    ) -> Direction {
         let mut direction = direction;
         let mut rest = data;
         while !rest.is_empty() {
@@ -250,6 +266,10 @@ impl Connection {
                 Protocol::Tls(secure) => {
                     secure.feed(direction, rest, sink);
                     rest.len()
+                }
+                Protocol::Midstream(midstream) => {
+                    let (told, used) = midstream.feed(direction, rest, sink);
+                    self.told(told, &mut direction, used, sink)
                 }
                 Protocol::Http1(http) => {
                     let progress = http.feed(direction, rest, sink);
@@ -277,6 +297,7 @@ impl Connection {
             };
             rest = rest.get(used..).unwrap_or_default();
         }
+        direction
     }
 
     /// `len` bytes of a direction were lost.
@@ -288,6 +309,11 @@ impl Connection {
             }
             Protocol::Preface(prefaced) => prefaced.parser.gap(direction),
             Protocol::Tls(secure) => secure.gap(direction, len, sink),
+            Protocol::Midstream(midstream) => {
+                let told = midstream.gap(direction, len, sink);
+                let mut direction = direction;
+                self.told(told, &mut direction, 0, sink);
+            }
             Protocol::Http2(both) => {
                 if both.0.gap(direction, len, sink) == http2::Progress::NotHttp {
                     self.give_up(sink);
@@ -312,6 +338,11 @@ impl Connection {
                 self.progress(progress, 0, sink);
             }
             Protocol::Tls(secure) => secure.end(direction, sink),
+            Protocol::Midstream(midstream) => {
+                let told = midstream.end(direction, sink);
+                let mut direction = direction;
+                self.told(told, &mut direction, 0, sink);
+            }
             Protocol::Http2(both) => {
                 both.0.end(direction, sink);
             }
@@ -332,6 +363,7 @@ impl Connection {
                 prefaced.inner.close(sink);
             }
             Protocol::Tls(mut secure) => secure.close(sink),
+            Protocol::Midstream(mut midstream) => close_http1(&mut midstream.http1, sink),
             Protocol::Http1(mut http) => close_http1(&mut http, sink),
             Protocol::Http2(mut both) => close_http2(&mut both, sink),
             Protocol::WebSocket(mut both) => {
@@ -369,7 +401,7 @@ impl Connection {
         let counters = &mut sink.counters().connection;
         let next = match sniffed.guess {
             Guess::Unsure => return sniffed.used,
-            Guess::Unknown => return self.unknown(*direction, sniffed.used, data.len(), sink),
+            Guess::Unknown => return self.unknown(direction, sniffed.used, data.len(), sink),
             Guess::Raw => {
                 counters.raw_json_rpc += 1;
                 Protocol::Raw
@@ -408,7 +440,7 @@ impl Connection {
             }
             *direction = direction.reverse();
         }
-        self.begin(next, *direction, sink);
+        *direction = self.begin(next, *direction, sink);
         sniffed.used
     }
 
@@ -417,29 +449,18 @@ impl Connection {
     /// otherwise it is the client's word that counts.
     fn unknown(
         &mut self,
-        direction: Direction,
+        direction: &mut Direction,
         used: usize,
         len: usize,
         sink: &mut impl ConnectionSink,
     ) -> usize {
         let Protocol::Sniffing(sniffer) = &mut self.protocol else { return used };
         if sniffer.gap || (sink.is_midstream() && !sniffer.nested) {
-            if let http2::MidstreamProbe::Frames { direction: speaker } =
-                http2::probe_midstream(&sniffer.sides[direction.index()].held)
-            {
-                sink.counters().connection.http2 += 1;
-                let against = speaker.is_some_and(|speaker| speaker != direction);
-                let turned = against && sink.reverse();
-                let next = Protocol::Http2(Box::new((Http2::new(self.limits.http2), None)));
-                self.begin(next, if turned { direction.reverse() } else { direction }, sink);
-                return used;
-            }
-            sink.counters().connection.assumed_http1 += 1;
-            self.begin(self.http1(), direction, sink);
+            *direction = self.search(*direction, sink);
             return used;
         }
         sniffer.sides[direction.index()] = Side { held: Vec::new(), unknown: true };
-        if direction == Direction::ToServer || sniffer.sides.iter().all(|side| side.unknown) {
+        if *direction == Direction::ToServer || sniffer.sides.iter().all(|side| side.unknown) {
             sink.counters().connection.unknown += 1;
             self.give_up(sink);
         }
@@ -455,20 +476,97 @@ impl Connection {
             return;
         }
         // The beginning of a head, perhaps; HTTP/1 knows what to do with it.
-        sink.counters().connection.assumed_http1 += 1;
-        self.begin(self.http1(), direction, sink);
+        let direction = self.search(direction, sink);
         self.gap(direction, len, sink);
     }
 
+    /// Searches for HTTP in what was held and what comes.
+    fn search(&mut self, deciding: Direction, sink: &mut impl ConnectionSink) -> Direction {
+        let Protocol::Sniffing(sniffer) = &self.protocol else { return deciding };
+        let midstream = Midstream::new(self.limits.http1, sniffer.nested);
+        sink.counters().connection.assumed_http1 += 1;
+        self.begin(Protocol::Midstream(Box::new(midstream)), deciding, sink)
+    }
+
     /// Goes on with a protocol and hands it what was held, the deciding
-    /// direction first.
-    fn begin(&mut self, next: Protocol, first: Direction, sink: &mut impl ConnectionSink) {
+    /// direction last: how much is held of that, and how much comes now, depends
+    /// on how it was cut. Returns which direction that is now.
+    fn begin(
+        &mut self,
+        next: Protocol,
+        deciding: Direction,
+        sink: &mut impl ConnectionSink,
+    ) -> Direction {
         let Protocol::Sniffing(sniffer) = std::mem::replace(&mut self.protocol, next) else {
-            return;
+            return deciding;
         };
-        for direction in [first, first.reverse()] {
-            self.feed(direction, &sniffer.sides[direction.index()].held, sink);
+        let other = deciding.reverse();
+        let held = |direction: Direction| sniffer.sides[direction.index()].held.as_slice();
+        let deciding_now = self.drive(other, held(other), sink).reverse();
+        self.drive(deciding_now, held(deciding), sink)
+    }
+
+    /// Does what a search for HTTP has told of `used` bytes of a direction;
+    /// returns how many of them were used.
+    fn told(
+        &mut self,
+        told: Told,
+        direction: &mut Direction,
+        used: usize,
+        sink: &mut impl ConnectionSink,
+    ) -> usize {
+        match told {
+            Told::Unsure => used,
+            Told::Neither => {
+                self.give_up(sink);
+                used
+            }
+            Told::Http1(progress) => {
+                if let Some(Midstream { http1, .. }) = self.take_midstream() {
+                    self.protocol = Protocol::Http1(Box::new(http1));
+                }
+                self.progress(progress, used, sink)
+            }
+            Told::Http2(speaker) => {
+                *direction = self.found_http2(speaker, *direction, sink);
+                used
+            }
         }
+    }
+
+    fn take_midstream(&mut self) -> Option<Midstream> {
+        match std::mem::replace(&mut self.protocol, Protocol::Opaque) {
+            Protocol::Midstream(midstream) => Some(*midstream),
+            other => {
+                self.protocol = other;
+                None
+            }
+        }
+    }
+
+    /// Goes on with HTTP/2 where frames of a direction were found, and who sends
+    /// such, if they tell. Returns which direction that is now.
+    fn found_http2(
+        &mut self,
+        speaker: Option<Direction>,
+        direction: Direction,
+        sink: &mut impl ConnectionSink,
+    ) -> Direction {
+        let Some(Midstream { nested, probes, .. }) = self.take_midstream() else {
+            return direction;
+        };
+        sink.counters().connection.http2 += 1;
+        self.protocol = Protocol::Http2(Box::new((Http2::new(self.limits.http2), None)));
+        let against = speaker.is_some_and(|speaker| speaker != direction);
+        let turned = against && !nested && sink.reverse();
+        let [to_server, to_client] = probes.map(http2::MidstreamProbe::into_frames);
+        let (first, second) = match direction {
+            Direction::ToServer => (to_server, to_client),
+            Direction::ToClient => (to_client, to_server),
+        };
+        let direction = if turned { direction.reverse() } else { direction };
+        let direction = self.drive(direction, &first, sink);
+        self.drive(direction.reverse(), &second, sink).reverse()
     }
 
     fn http1(&self) -> Protocol {

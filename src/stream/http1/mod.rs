@@ -289,7 +289,8 @@ impl Http1 {
         if self.is_given_up() { Progress::NotHttp } else { Progress::Continue }
     }
 
-    fn has_heads(&self) -> bool {
+    /// Whether it is HTTP/1 indeed.
+    pub(crate) fn has_heads(&self) -> bool {
         let counters = &self.counters;
         counters.requests + counters.responses + counters.interim_responses > 0
     }
@@ -357,7 +358,9 @@ impl Http1 {
     {
         let half = &mut self.halves[direction.index()];
         let skipped = &mut self.counters.skipped_bytes;
-        let Some(used) = resync.search(direction, data, &mut half.buffer, skipped) else {
+        // One over the cap would be no head, and searched again.
+        let wanted = (direction, self.limits.head_bytes);
+        let Some(used) = resync.search(wanted, data, &mut half.buffer, skipped) else {
             half.state = State::Lost(resync);
             return data.len();
         };

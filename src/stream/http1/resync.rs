@@ -24,16 +24,17 @@ pub(super) struct Resync {
 }
 
 impl Resync {
-    /// Reads on in `data`. Where a head was found, returns how much of `data`
-    /// was used; the buffer then holds the head so far. Skipped bytes are added
-    /// to `skipped`.
+    /// Reads on in `data`, for a head whose start line has `longest` bytes at
+    /// most. Where one was found, returns how much of `data` was used; the buffer
+    /// then holds the head so far. Skipped bytes are added to `skipped`.
     pub(super) fn search(
         &mut self,
-        direction: Direction,
+        (direction, longest): (Direction, usize),
         data: &[u8],
         buffer: &mut Vec<u8>,
         skipped: &mut u64,
     ) -> Option<usize> {
+        let longest = longest.min(MAX_LINE);
         let mut at = 0;
         while at < data.len() {
             let line_end = memchr::memchr(b'\n', &data[at..]).map(|end| at + end + 1);
@@ -49,7 +50,7 @@ impl Resync {
                         self.candidate = 0;
                         at += used;
                         if buffer.ends_with(b"\n") {
-                            self.judge_buffer(direction, buffer, skipped);
+                            self.judge_buffer((direction, longest), buffer, skipped);
                         }
                     }
                     None => at += used,
@@ -59,7 +60,7 @@ impl Resync {
             let piece = &data[at..end];
             at = end;
             if line_end.is_some() && buffer.is_empty() {
-                let window = &piece[piece.len().saturating_sub(MAX_LINE)..];
+                let window = &piece[piece.len().saturating_sub(longest)..];
                 let start = start_line_at_end(direction, window);
                 let kept = &window[start.unwrap_or(window.len())..];
                 buffer.extend_from_slice(kept);
@@ -68,7 +69,7 @@ impl Resync {
             } else {
                 append_tail(buffer, piece, skipped);
                 if line_end.is_some() {
-                    self.judge_buffer(direction, buffer, skipped);
+                    self.judge_buffer((direction, longest), buffer, skipped);
                 }
             }
         }
@@ -105,8 +106,13 @@ impl Resync {
     }
 
     /// Looks for a start line at the end of the whole line in the buffer.
-    fn judge_buffer(&mut self, direction: Direction, buffer: &mut Vec<u8>, skipped: &mut u64) {
-        let window = buffer.len().saturating_sub(MAX_LINE);
+    fn judge_buffer(
+        &mut self,
+        (direction, longest): (Direction, usize),
+        buffer: &mut Vec<u8>,
+        skipped: &mut u64,
+    ) {
+        let window = buffer.len().saturating_sub(longest);
         let start = match start_line_at_end(direction, &buffer[window..]) {
             Some(at) => window + at,
             None => buffer.len(),
@@ -162,7 +168,9 @@ mod tests {
     fn search(direction: Direction, input: &[u8], cut: Cut) -> Option<(Vec<u8>, u64, usize)> {
         let (mut resync, mut buffer, mut skipped, mut at) = (Resync::default(), Vec::new(), 0, 0);
         for piece in cut.pieces(input) {
-            if let Some(used) = resync.search(direction, piece, &mut buffer, &mut skipped) {
+            if let Some(used) =
+                resync.search((direction, MAX_LINE), piece, &mut buffer, &mut skipped)
+            {
                 return Some((buffer, skipped, at + used));
             }
             at += piece.len();

@@ -940,6 +940,14 @@ fn heads_over_the_cap() {
             vec![">0 GET /b -", ">0 end", ".0"],
         ),
         (
+            "request line over the cap, but none too long to be searched for",
+            vec![c(&format!(
+                "GET /{} HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nA: b\r\n\r\n",
+                "x".repeat(300)
+            ))],
+            vec![">0 GET /b -", ">0 end", ".0"],
+        ),
+        (
             "exactly the cap",
             vec![c(&format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "x".repeat(256 - 23)))],
             vec![">0 GET / -", ">0 end", ".0"],

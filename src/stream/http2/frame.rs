@@ -127,6 +127,16 @@ impl FrameHeader {
             && self.stream == 0
             && !self.reserved
     }
+
+    /// Whether someone may have a reason to send such a frame in mid-stream:
+    /// zeros look like frames that no one has.
+    pub(super) const fn has_purpose(&self) -> bool {
+        match self.kind {
+            Kind::Data if self.len == 0 => self.has(flag::END_STREAM),
+            Kind::Settings if self.len == 0 => self.has(flag::ACK),
+            _ => self.len > 0,
+        }
+    }
 }
 
 impl Plausible {

@@ -51,7 +51,7 @@ use self::resync::Resync;
 use self::streams::{Side, Stream, Streams};
 use super::{Direction, ExchangeId, ExchangeSink};
 
-pub use self::probe::{MidstreamProbe, Probe, probe, probe_midstream};
+pub use self::probe::{MidstreamProbe, Probe, probe};
 
 crate::counters! {
     /// What the HTTP/2 parser saw.
@@ -353,33 +353,50 @@ impl Http2 {
     }
 
     fn progress(&self) -> Progress {
-        let counters = &self.counters;
-        if counters.frames == 0 && counters.skipped_bytes > self.limits.search_bytes {
-            return Progress::NotHttp;
-        }
-        Progress::Continue
+        if self.is_given_up() { Progress::NotHttp } else { Progress::Continue }
     }
 
-    /// Takes bytes until they are used up.
+    /// Whether more was passed over in search of frames than is worth it.
+    fn is_given_up(&self) -> bool {
+        self.counters.frames == 0 && self.counters.skipped_bytes > self.limits.search_bytes
+    }
+
+    /// What of the next bytes is read at once. The search for frames ends at the
+    /// same byte however the bytes are cut, so near its end it goes one by one.
+    fn step<'a>(&self, direction: Direction, rest: &'a [u8]) -> &'a [u8] {
+        if self.counters.frames > 0 {
+            return rest;
+        }
+        let buffered = self.halves[direction.index()].buffer.len() as u64;
+        let passed = self.counters.skipped_bytes + buffered;
+        let left = usize::try_from(self.limits.search_bytes.saturating_sub(passed));
+        rest.get(..left.unwrap_or(usize::MAX).max(1)).unwrap_or(rest)
+    }
+
+    /// Takes bytes until they are used up, or this proves not to be HTTP/2.
     fn drive<S>(&mut self, direction: Direction, data: &[u8], sink: &mut S)
     where
         S: Http2Sink + ?Sized,
     {
         let mut rest = data;
         while !rest.is_empty() {
+            let now = self.step(direction, rest);
             let used = match self.half(direction).state {
-                State::Preface(matched) => self.preface(direction, matched, rest, sink),
-                State::Header => self.frame_header(direction, rest, sink),
-                State::Prefix(header) => self.prefix(direction, header, rest, sink),
-                State::Data(frame) => self.data(direction, frame, rest, sink),
-                State::Fragment(frame) => self.fragment(direction, frame, rest, sink),
-                State::Skip(left) => self.skip(direction, left, rest),
-                State::Lost(resync) => self.search(direction, resync, rest, sink),
+                State::Preface(matched) => self.preface(direction, matched, now, sink),
+                State::Header => self.frame_header(direction, now, sink),
+                State::Prefix(header) => self.prefix(direction, header, now, sink),
+                State::Data(frame) => self.data(direction, frame, now, sink),
+                State::Fragment(frame) => self.fragment(direction, frame, now, sink),
+                State::Skip(left) => self.skip(direction, left, now),
+                State::Lost(resync) => self.search(direction, resync, now, sink),
                 State::Ended => {
-                    self.counters.skipped_bytes += rest.len() as u64;
-                    rest.len()
+                    self.counters.skipped_bytes += now.len() as u64;
+                    now.len()
                 }
             };
+            if self.is_given_up() {
+                break;
+            }
             rest = rest.get(used..).unwrap_or_default();
         }
     }

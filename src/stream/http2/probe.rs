@@ -1,7 +1,6 @@
 //! Is this HTTP/2? Told from the first bytes of a direction.
 
 use super::frame::{FrameHeader, HEADER_LEN, Kind, Plausible};
-use super::resync::{self, Verdict};
 use crate::stream::Direction;
 
 /// What a client sends first (RFC 9113 section 3.4).
@@ -44,28 +43,134 @@ pub fn probe(data: &[u8]) -> Probe {
     }
 }
 
-/// What bytes of a connection that was joined late look like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MidstreamProbe {
-    /// Frames follow each other.
-    Frames {
-        /// Which way these bytes go, where a header block tells.
-        direction: Option<Direction>,
-    },
-    /// More bytes are needed.
-    Unsure,
-    /// No frames, so far.
-    No,
+/// So many frames in a row prove that they are frames where bytes begin, as the
+/// first packet that is seen often begins with one.
+const PROOF_AT_START: usize = 2;
+
+/// And so many elsewhere: two are found in every other program that is
+/// downloaded.
+const PROOF: usize = 4;
+
+/// Looks for frames in one direction of a connection that was joined late: some
+/// in a row whose headers a connection may well have. They need not begin where
+/// the bytes do.
+#[derive(Debug, Default)]
+pub struct MidstreamProbe {
+    /// What is not yet decided, from `at` on.
+    buffer: Vec<u8>,
+    at: usize,
+    /// Bytes came before those in the buffer.
+    passed: bool,
 }
 
-/// Says whether there are frames in `data`, bytes from the middle of a
-/// connection: two in a row whose headers a connection may well have. They need
-/// not begin where `data` does.
-pub fn probe_midstream(data: &[u8]) -> MidstreamProbe {
-    match resync::find(&Plausible::ANY, data, 0) {
-        Verdict::Found(at) => MidstreamProbe::Frames { direction: direction_of(&data[at..]) },
-        Verdict::Perhaps { .. } => MidstreamProbe::Unsure,
-        Verdict::Nowhere => MidstreamProbe::No,
+/// What begins at a place.
+enum Run {
+    /// Frames.
+    Frames,
+    /// Frames perhaps; there must be so many bytes from here on to tell.
+    Perhaps(usize),
+    Nothing,
+}
+
+impl MidstreamProbe {
+    /// Takes the next bytes. Says how many of them it took to tell that there
+    /// are frames, if there are; then no more are to be fed.
+    pub fn feed(&mut self, data: &[u8]) -> Option<usize> {
+        let mut rest = data;
+        loop {
+            // No more than tells, so that it is told at the same byte however
+            // the bytes are cut.
+            let missing = match self.look() {
+                Run::Frames => return Some(data.len() - rest.len()),
+                Run::Perhaps(needed) => needed.saturating_sub(self.frames().len()),
+                Run::Nothing => {
+                    let zero = memchr::memchr(0, rest);
+                    self.passed |= !self.buffer.is_empty() || !rest.is_empty() && zero != Some(0);
+                    self.buffer.clear();
+                    self.at = 0;
+                    rest = rest.get(zero?..).unwrap_or_default();
+                    HEADER_LEN
+                }
+            };
+            self.compact();
+            let (piece, after) = rest.split_at(missing.min(rest.len()));
+            self.buffer.extend_from_slice(piece);
+            rest = after;
+            if piece.len() < missing {
+                return None;
+            }
+        }
+    }
+
+    /// Bytes were lost: what comes does not go on with what came.
+    pub fn lose(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Which way the frames that were found go, where they tell.
+    pub fn direction(&self) -> Option<Direction> {
+        direction_of(self.frames())
+    }
+
+    /// The frames that were found, or what may be some.
+    pub fn into_frames(mut self) -> Vec<u8> {
+        self.buffer.drain(..self.at);
+        self.buffer
+    }
+
+    /// Bytes that it owns beside itself.
+    pub(crate) fn memory(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    fn frames(&self) -> &[u8] {
+        self.buffer.get(self.at..).unwrap_or_default()
+    }
+
+    /// Goes on to where frames may begin in the buffer.
+    fn look(&mut self) -> Run {
+        // A frame that is not too long has a length that begins with 0.
+        while let Some(zero) = memchr::memchr(0, self.frames()) {
+            self.at += zero;
+            let at_start = self.at == 0 && !self.passed;
+            match run_of(self.frames(), if at_start { PROOF_AT_START } else { PROOF }) {
+                Run::Nothing => self.at += 1,
+                told => return told,
+            }
+        }
+        Run::Nothing
+    }
+
+    /// Moves what is kept to the front, when it is less than what is not.
+    fn compact(&mut self) {
+        if self.at > self.buffer.len() / 2 {
+            self.buffer.drain(..self.at);
+            self.at = 0;
+            self.passed = true;
+        }
+    }
+}
+
+/// Whether `bytes` begin with so many frames, and which way they go if the last
+/// has a header block.
+fn run_of(bytes: &[u8], frames: usize) -> Run {
+    let mut at = 0;
+    let mut block = None;
+    for _ in 0..frames {
+        let Some(header) = bytes.get(at..).and_then(FrameHeader::peek) else {
+            return Run::Perhaps(at + HEADER_LEN);
+        };
+        if !Plausible::ANY.may_begin(&header) || !header.has_purpose() {
+            return Run::Nothing;
+        }
+        let prefix = u32::from(header.prefix_len());
+        let start = at + HEADER_LEN + header.len.min(prefix + 1) as usize;
+        block = (header.kind == Kind::Headers).then_some(start);
+        at += HEADER_LEN + header.len as usize;
+    }
+    match block.filter(|&start| bytes.len() < start && direction_of(bytes).is_none()) {
+        Some(start) => Run::Perhaps(start),
+        None => Run::Frames,
     }
 }
 
@@ -109,6 +214,7 @@ fn direction_of_block(first: u8) -> Option<Direction> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::testing::Cut;
 
     #[test]
     fn first_bytes_tell() {
@@ -138,25 +244,53 @@ mod tests {
 
     #[test]
     fn frames_in_midstream() {
-        let frames = |direction| MidstreamProbe::Frames { direction };
+        let found = |at, told, direction| Some((at, told, direction));
         let ping = b"\0\0\x08\x06\0\0\0\0\0\x01\x02\x03\x04\x05\x06\x07\x08";
         let request = b"\0\0\x02\x01\x05\0\0\0\x07\x83\x86";
         let response = b"\0\0\x01\x01\x04\0\0\0\x07\x88";
         let priority = b"\0\0\x06\x01\x25\0\0\0\x07\0\0\0\0\x0f\x82";
         let literal = b"\0\0\x05\x01\x04\0\0\0\x07\x48\x03404";
+        let (to_server, to_client) = (Some(Direction::ToServer), Some(Direction::ToClient));
+        let large = [&b"\0\x10\0\0\0\0\0\0\x07"[..], &[b'x'; 4096]].concat();
+        let settings = b"\0\0\0\x04\x01\0\0\0\0";
+        let four = [&ping[..], settings, request, settings].concat();
         for (name, input, expected) in [
-            ("pings", [&ping[..], ping].concat(), frames(None)),
-            ("a request", [&request[..], ping].concat(), frames(Some(Direction::ToServer))),
-            ("with priority", [&priority[..], ping].concat(), frames(Some(Direction::ToServer))),
-            ("a response", [&ping[..], response].concat(), frames(Some(Direction::ToClient))),
-            ("a literal", [&ping[..], literal].concat(), frames(Some(Direction::ToClient))),
-            ("in a body", [b"the end", &ping[..], ping].concat(), frames(None)),
-            ("one", ping.to_vec(), MidstreamProbe::Unsure),
-            ("text", b"{\"jsonrpc\":\"2.0\"}".to_vec(), MidstreamProbe::No),
-            ("TLS", b"\x17\x03\x03\x40\x11\x55\xa3".to_vec(), MidstreamProbe::No),
-            ("nothing", Vec::new(), MidstreamProbe::No),
+            ("pings", [&ping[..], ping].concat(), found(0, 26, None)),
+            ("a request", [&request[..], ping].concat(), found(0, 20, to_server)),
+            ("with priority", [&priority[..], ping].concat(), found(0, 24, to_server)),
+            ("a response", [&ping[..], response].concat(), found(0, 27, to_client)),
+            ("a literal", [&ping[..], literal].concat(), found(0, 27, to_client)),
+            ("then more", [&ping[..], ping, response].concat(), found(0, 26, None)),
+            ("after text", [b"the end", &four[..]].concat(), found(7, 53, to_server)),
+            ("after zeros", [&[0; 40], &four[..]].concat(), found(40, 86, to_server)),
+            ("after one, cut", [&large[1000..], &four].concat(), found(3105, 3151, to_server)),
+            ("in a false one", [&large[..9], &four, &large].concat(), found(9, 4114, to_server)),
+            ("two after text", [b"the end", &ping[..], ping].concat(), None),
+            ("one", ping.to_vec(), None),
+            ("text", b"{\"jsonrpc\":\"2.0\"}".to_vec(), None),
+            ("TLS", b"\x17\x03\x03\x40\x11\x55\xa3".to_vec(), None),
+            ("zeros", vec![0; 1000], None),
+            ("numbers", [0u64, 0x21, 0x64, 1, 5, 7].map(u64::to_be_bytes).concat(), None),
+            ("numbers of nine bytes", b"\0\0\0\0\0\0\0\0\x21".repeat(9), None),
+            ("nothing", Vec::new(), None),
         ] {
-            assert_eq!(probe_midstream(&input), expected, "{name}");
+            for cut in Cut::all() {
+                assert_eq!(run(&input, cut), expected, "{name}, {cut:?}");
+            }
         }
+    }
+
+    /// Where frames begin, how many bytes it took to tell, and which way they go.
+    fn run(input: &[u8], cut: Cut) -> Option<(usize, usize, Option<Direction>)> {
+        let mut probe = MidstreamProbe::default();
+        let mut fed = 0;
+        for piece in cut.pieces(input) {
+            if let Some(used) = probe.feed(piece) {
+                let (told, direction) = (fed + used, probe.direction());
+                return Some((told - probe.into_frames().len(), told, direction));
+            }
+            fed += piece.len();
+        }
+        None
     }
 }

@@ -51,7 +51,7 @@ enum State {
     /// So many bytes of no interest.
     Skip(u64),
     /// A field section waits for entries of the dynamic table; so many bytes
-    /// of it will be skipped.
+    /// of it are to be skipped.
     Blocked(u64),
     /// No one knows: the framing is lost, and a frame is searched for.
     Lost(Resync),
@@ -115,7 +115,7 @@ impl Message {
         }
         loop {
             let arrival = match self.state {
-                State::Blocked(_) => self.assembler.hold(offset, data, room),
+                State::Blocked(0) => self.assembler.hold(offset, data, room),
                 _ => self.assembler.take(offset, data, room),
             };
             match arrival {
@@ -125,7 +125,7 @@ impl Message {
                     self.drain(core, sink);
                 }
                 Arrival::NoRoom if matches!(self.state, State::Blocked(_)) => {
-                    self.unblock(true, core, sink);
+                    let _ = self.unblock(true, core, sink);
                 }
                 Arrival::NoRoom => {
                     core.counters.overflows += 1;
@@ -147,21 +147,26 @@ impl Message {
     }
 
     /// More of the dynamic table has come, or (`must`) will not come: goes on
-    /// with a field section that waited. Says whether it still waits.
-    pub(super) fn unblock<S>(&mut self, must: bool, core: &mut Core, sink: &mut S) -> bool
+    /// with a field section that waited, or says what it still waits for.
+    pub(super) fn unblock<S>(
+        &mut self,
+        must: bool,
+        core: &mut Core,
+        sink: &mut S,
+    ) -> Result<(), Blocked>
     where
         S: ExchangeSink + ?Sized,
     {
-        let State::Blocked(left) = self.state else { return false };
+        let State::Blocked(left) = self.state else { return Ok(()) };
         let section = std::mem::take(&mut self.section);
-        let is_cut = left > 0 || section.len() >= core.limits.section_bytes;
-        if self.decode(&section, (left, is_cut), must, core, sink).is_err() {
+        let is_cut = section.len() >= core.limits.section_bytes;
+        if let Err(blocked) = self.decode(&section, (left, is_cut), must, core, sink) {
             self.section = section;
-            return true;
+            return Err(blocked);
         }
         self.drain(core, sink);
         self.end_if_finished(core, sink);
-        false
+        Ok(())
     }
 
     /// Nothing more will come.
@@ -170,7 +175,7 @@ impl Message {
         S: ExchangeSink + ?Sized,
     {
         while !self.is_ended {
-            self.unblock(true, core, sink);
+            let _ = self.unblock(true, core, sink);
             let Some(hole) = self.assembler.skip() else { break };
             self.gap(hole, core, sink);
             self.drain(core, sink);
@@ -215,7 +220,7 @@ impl Message {
     where
         S: ExchangeSink + ?Sized,
     {
-        while !matches!(self.state, State::Blocked(_)) {
+        while !matches!(self.state, State::Blocked(0)) {
             let Some(piece) = self.assembler.pop() else { break };
             self.feed_or_put_back(&piece, core, sink);
         }
@@ -270,7 +275,8 @@ impl Message {
                     let now = take_up_to(&mut data, *left);
                     self.state = State::skip(*left - now.len() as u64);
                 }
-                State::Blocked(_) => break,
+                State::Blocked(0) => break,
+                State::Blocked(left) => *left -= take_up_to(&mut data, *left).len() as u64,
                 State::Lost(resync) => {
                     if let Some(len) = resync.search(&mut data) {
                         self.found(len, core, sink);
@@ -351,7 +357,8 @@ impl Message {
         S: ExchangeSink + ?Sized,
     {
         let section = std::mem::take(&mut self.section);
-        let is_cut = matches!(self.state, State::Section(_));
+        let is_cut =
+            matches!(self.state, State::Section(_)) || section.len() >= core.limits.section_bytes;
         if section.is_empty() {
             self.state = State::skip(left);
             return;
@@ -376,13 +383,13 @@ impl Message {
         let was_blocked = matches!(self.state, State::Blocked(_));
         core.fields.clear();
         let decoder = &core.decoders[self.direction.index()];
-        if decoder.section(section, false, &mut core.fields).is_err() {
+        if let Err(blocked) = decoder.section(section, false, &mut core.fields) {
             if !was_blocked {
                 core.counters.blocked_sections += 1;
             }
-            if !must && (was_blocked || core.block(self.direction, self.stream)) {
+            if !must && (was_blocked || core.block(self.direction, self.stream, blocked)) {
                 self.state = State::Blocked(left);
-                return Err(Blocked);
+                return Err(blocked);
             }
             core.counters.forced_sections += 1;
             core.fields.clear();

@@ -37,7 +37,7 @@ mod unidirectional;
 use std::collections::BTreeMap;
 
 use self::message::Message;
-use self::qpack::Decoder;
+use self::qpack::{Blocked, Decoder};
 use self::ranges::Ranges;
 use self::unidirectional::Unidirectional;
 use super::http2::hpack::FieldList;
@@ -166,9 +166,11 @@ struct Core {
     id_base: u64,
     limits: Http3Limits,
     decoders: [Decoder; 2],
-    /// Streams whose field section waits, by direction.
-    blocked: [Vec<u64>; 2],
-    /// Field sections that wait may have to wait no longer.
+    /// Streams whose field section waits, by direction, and for how many
+    /// entries.
+    blocked: [Vec<(u64, Blocked)>; 2],
+    /// Field sections that wait may have to wait no longer, and come before
+    /// what follows in the encoder stream.
     has_new_entries: bool,
     /// Of the field section that is being decoded.
     fields: FieldList,
@@ -229,6 +231,24 @@ impl Http3 {
         if !self.open(direction, id, sink) {
             return;
         }
+        self.segment(direction, id, (offset, data, fin), sink);
+        while std::mem::take(&mut self.core.has_new_entries) {
+            self.unblock(Direction::ToServer, sink);
+            self.unblock(Direction::ToClient, sink);
+            self.segment(direction, id, (offset, data, fin), sink);
+        }
+    }
+
+    /// Takes a segment of a stream, or goes on with it.
+    fn segment<S>(
+        &mut self,
+        direction: Direction,
+        id: u64,
+        (offset, data, fin): (u64, &[u8], bool),
+        sink: &mut S,
+    ) where
+        S: ExchangeSink + ?Sized,
+    {
         let Self { core, streams, held, .. } = self;
         let Some(stream) = streams.get_mut(&id) else { return };
         let before = stream.held();
@@ -244,9 +264,6 @@ impl Http3 {
         *held = others + stream.held();
         if stream.is_over() {
             self.take_out(id, sink);
-        }
-        if self.core.has_new_entries {
-            self.unblock(direction, sink);
         }
     }
 
@@ -387,14 +404,19 @@ impl Http3 {
     where
         S: ExchangeSink + ?Sized,
     {
-        self.core.has_new_entries = false;
-        for id in std::mem::take(&mut self.core.blocked[direction.index()]) {
+        let side = direction.index();
+        for (id, blocked) in std::mem::take(&mut self.core.blocked[side]) {
+            let decoder = &self.core.decoders[side];
+            if blocked.required > decoder.inserted() && !decoder.is_lost() {
+                self.core.blocked[side].push((id, blocked));
+                continue;
+            }
             let Some(stream) = self.streams.get_mut(&id) else { continue };
             let before = stream.held();
             if let Stream::Exchange(messages) = stream {
-                let message = &mut messages[direction.index()];
-                if message.unblock(false, &mut self.core, sink) {
-                    self.core.blocked[direction.index()].push(id);
+                let unblocked = messages[side].unblock(false, &mut self.core, sink);
+                if let Err(blocked) = unblocked {
+                    self.core.blocked[side].push((id, blocked));
                 }
             }
             self.held = self.held - before + stream.held();
@@ -410,13 +432,19 @@ impl Core {
         ExchangeId(self.id_base | stream)
     }
 
+    /// How many entries the first of the sections that wait needs.
+    fn awaited(&self, direction: Direction) -> u64 {
+        let blocked = self.blocked[direction.index()].iter();
+        blocked.map(|(_, blocked)| blocked.required).min().unwrap_or(u64::MAX)
+    }
+
     /// Notes that a field section waits. Says no if too many do.
-    fn block(&mut self, direction: Direction, stream: u64) -> bool {
+    fn block(&mut self, direction: Direction, stream: u64, reason: Blocked) -> bool {
         let blocked = &mut self.blocked[direction.index()];
         if blocked.len() >= self.limits.blocked {
             return false;
         }
-        blocked.push(stream);
+        blocked.push((stream, reason));
         true
     }
 }

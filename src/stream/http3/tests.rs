@@ -298,6 +298,32 @@ fn heads_wait_for_the_dynamic_table() {
 }
 
 #[test]
+fn a_head_does_not_miss_entries_that_go_again() {
+    for piece in [1, 7, 1000] {
+        let mut pair = Pair::new();
+        pair.settings(ToClient, 4096);
+        pair.whole(ToServer, 0, &dynamic_request(2));
+        pair.whole(ToServer, 4, &dynamic_request(1));
+        // The capacity of 0 evicts both; then the stream breaks off.
+        let table = [&encoder(0..2)[..], &[0x20, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff]].concat();
+        for (number, part) in table.chunks(piece).enumerate() {
+            pair.part(ToServer, 10, number * piece, part, false);
+        }
+        assert_eq!(
+            pair.log.lines,
+            [
+                "4> GET https://h.test/mcp n0=v",
+                "4 to_server end",
+                "0> GET https://h.test/mcp n1=v",
+                "0 to_server end",
+            ],
+            "{piece}"
+        );
+        assert_eq!(pair.counters().lost_encoders, 1);
+    }
+}
+
+#[test]
 fn heads_do_not_wait_forever() {
     let mut pair = Pair::new();
     pair.settings(ToClient, 4096);

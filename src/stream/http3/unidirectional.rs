@@ -2,6 +2,7 @@
 //! the settings matter, and QPACK's encoder stream.
 
 use super::message::take_up_to;
+use super::qpack::Broken;
 use super::{Core, setting};
 use crate::stream::Direction;
 use crate::stream::quic::{Arrival, Assembler, Varint};
@@ -64,20 +65,21 @@ impl Unidirectional {
     }
 
     /// Takes a segment of the stream. At most `room` bytes may be held after
-    /// it.
+    /// it. Goes on with the same segment where it stopped for field sections.
     pub(super) fn segment(&mut self, offset: u64, data: &[u8], room: usize, core: &mut Core) {
-        while !self.is_ignored() {
+        loop {
+            self.drain(core);
+            if self.is_ignored() || core.has_new_entries {
+                break;
+            }
             match self.assembler.take(offset, data, room) {
                 Arrival::Held => break,
-                Arrival::Next(now) => self.feed(now, core),
+                Arrival::Next(now) => self.feed_or_put_back(now, core),
                 Arrival::NoRoom => {
                     core.counters.overflows += 1;
                     let hole = self.assembler.skip_to(offset);
                     self.gap(hole, core);
                 }
-            }
-            while let Some(piece) = self.assembler.pop() {
-                self.feed(&piece, core);
             }
         }
         if self.is_ignored() {
@@ -85,7 +87,22 @@ impl Unidirectional {
         }
     }
 
-    fn feed(&mut self, data: &[u8], core: &mut Core) {
+    /// Feeds bytes that were held and are next.
+    fn drain(&mut self, core: &mut Core) {
+        while !core.has_new_entries {
+            let Some(piece) = self.assembler.pop() else { break };
+            self.feed_or_put_back(&piece, core);
+        }
+    }
+
+    fn feed_or_put_back(&mut self, data: &[u8], core: &mut Core) {
+        let rest = self.feed(data, core);
+        self.assembler.put_back(rest);
+    }
+
+    /// Reads bytes that are next, up to an entry that field sections wait for.
+    /// Returns the rest.
+    fn feed<'a>(&mut self, data: &'a [u8], core: &mut Core) -> &'a [u8] {
         let mut data = data;
         while !data.is_empty() {
             match &mut self.kind {
@@ -95,16 +112,11 @@ impl Unidirectional {
                     }
                 }
                 Kind::Control(control) => control.feed(&mut data, self.direction, core),
-                Kind::Encoder => {
-                    if core.decoders[self.direction.index()].encoder_stream(data).is_err() {
-                        core.counters.lost_encoders += 1;
-                    }
-                    core.has_new_entries = true;
-                    return;
-                }
-                Kind::Ignored => return,
+                Kind::Encoder => return core.encoder_stream(self.direction, data),
+                Kind::Ignored => break,
             }
         }
+        &[]
     }
 
     fn kind_of(&self, kind: u64, core: &mut Core) -> Kind {
@@ -155,6 +167,7 @@ impl Unidirectional {
     pub(super) fn close(&mut self, core: &mut Core) {
         while let Some(hole) = self.assembler.skip() {
             self.gap(hole, core);
+            // Not that of the encoder: after a hole, nothing is read of it.
             while let Some(piece) = self.assembler.pop() {
                 self.feed(&piece, core);
             }
@@ -225,6 +238,22 @@ impl Control {
 }
 
 impl Core {
+    /// Takes the next bytes of an encoder stream, up to an entry that field
+    /// sections wait for. Returns the rest.
+    fn encoder_stream<'a>(&mut self, direction: Direction, data: &'a [u8]) -> &'a [u8] {
+        let awaited = self.awaited(direction);
+        let decoder = &mut self.decoders[direction.index()];
+        let rest = match decoder.encoder_stream(data, awaited) {
+            Ok(used) => data.get(used..).unwrap_or_default(),
+            Err(Broken) => {
+                self.counters.lost_encoders += 1;
+                &[]
+            }
+        };
+        self.has_new_entries = decoder.is_lost() || decoder.inserted() >= awaited;
+        rest
+    }
+
     /// A setting of the sender of `direction` bounds what the other side's
     /// encoder may do.
     fn set(&mut self, direction: Direction, id: u64, value: u64) {

@@ -459,12 +459,17 @@ impl Context<'_> {
             return;
         };
         // Without a context that later messages need, what is unwanted need not
-        // be inflated.
-        if self.message.unwanted && !inflater.keeps_context() {
+        // be inflated, nor is it known to be damaged.
+        let keeps_context = inflater.keeps_context();
+        if self.message.unwanted && !keeps_context {
             return;
         }
         let result = inflater.inflate(data, &mut |consumed, plain| {
-            self.deliver(plain, consumed.saturating_mul(self.limits.ratio), sink)
+            self.deliver(plain, consumed.saturating_mul(self.limits.ratio), sink)?;
+            match self.message.unwanted && !keeps_context {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
         });
         if result.is_err() {
             self.counters.corrupt_messages += 1;

@@ -182,7 +182,7 @@ fn damaged_conversations() {
             table_bytes: [0, 100, 4096][rng.below(3)],
             continuations: rng.below(3) as u32,
             streams: [1, 7, 1024][rng.below(3)],
-            search_bytes: 1 << 20,
+            search_bytes: [100, 1 << 20][rng.below(2)],
         };
         run_all(&format!("seed {seed}"), &steps, limits);
     }

@@ -40,7 +40,10 @@ pub(super) struct Decoder {
 
 /// A field section whose dynamic entries have not come yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Blocked;
+pub(super) struct Blocked {
+    /// How many entries must have been inserted.
+    pub(super) required: u64,
+}
 
 /// The encoder stream cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,26 +142,41 @@ impl Decoder {
         self.partial = Vec::new();
     }
 
-    /// Takes the next bytes of the encoder stream.
-    pub(super) fn encoder_stream(&mut self, data: &[u8]) -> Result<(), Broken> {
+    /// Takes the next bytes of the encoder stream, up to the instruction that
+    /// brings the entries to `pause`: what follows may evict what a section
+    /// waits for. Returns how many bytes it took.
+    pub(super) fn encoder_stream(&mut self, data: &[u8], pause: u64) -> Result<usize, Broken> {
         if self.is_lost {
-            return Ok(());
+            return Ok(data.len());
         }
-        if self.partial.is_empty() {
-            let used = self.instructions(data)?;
-            self.partial.extend_from_slice(&data[used..]);
-            return Ok(());
+        let known = self.partial.len();
+        if known == 0 {
+            let used = self.instructions(data, pause)?;
+            return Ok(used + self.keep(&data[used..], pause));
         }
         let mut all = std::mem::take(&mut self.partial);
         all.extend_from_slice(data);
-        let used = self.instructions(&all)?;
+        let used = self.instructions(&all, pause)?;
+        if self.inserted() >= pause {
+            return Ok(used.saturating_sub(known));
+        }
         all.drain(..used);
         self.partial = all;
-        Ok(())
+        Ok(data.len())
     }
 
-    /// Carries out what is whole at the start of `input`. Returns its length.
-    fn instructions(&mut self, input: &[u8]) -> Result<usize, Broken> {
+    /// Keeps the beginning of an instruction, unless there is a pause before it.
+    fn keep(&mut self, rest: &[u8], pause: u64) -> usize {
+        if self.inserted() >= pause {
+            return 0;
+        }
+        self.partial.extend_from_slice(rest);
+        rest.len()
+    }
+
+    /// Carries out what is whole at the start of `input`, up to a pause. Returns
+    /// its length.
+    fn instructions(&mut self, input: &[u8], pause: u64) -> Result<usize, Broken> {
         let mut rest = input;
         while !rest.is_empty() {
             let (instruction, used) = match Instruction::read(rest, self.string_bytes) {
@@ -171,6 +189,9 @@ impl Decoder {
             };
             self.execute(&instruction);
             rest = &rest[used..];
+            if self.inserted() >= pause {
+                break;
+            }
         }
         Ok(input.len() - rest.len())
     }
@@ -226,8 +247,9 @@ impl Decoder {
             fields.invalid += 1;
             return Ok(());
         };
-        if prefix.required > self.inserted() && !self.is_lost && !must {
-            return Err(Blocked);
+        let Prefix { required, base } = prefix;
+        if required > self.inserted() && !self.is_lost && !must {
+            return Err(Blocked { required });
         }
         let mut rest = section.get(used..).unwrap_or_default();
         // Over the cap, each line would cost work and give nothing.
@@ -236,7 +258,7 @@ impl Decoder {
                 fields.invalid += 1;
                 break;
             };
-            match self.line(&line, prefix.base, fields) {
+            match self.line(&line, base, fields) {
                 Ok(()) => {}
                 Err(NoField::Unknown) => fields.unknown += 1,
                 Err(NoField::Invalid) => fields.invalid += 1,
