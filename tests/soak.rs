@@ -40,7 +40,7 @@ impl Length {
     fn asked() -> Self {
         let Ok(asked) = std::env::var("MCPWATCH_SOAK") else { return Self::Rounds(2) };
         match asked.strip_suffix('m') {
-            Some(minutes) => Self::Time(Duration::from_mins(minutes.parse().unwrap())),
+            Some(minutes) => Self::Time(Duration::from_secs(60 * minutes.parse::<u64>().unwrap())),
             None => Self::Rounds(asked.parse().unwrap()),
         }
     }

@@ -12,6 +12,8 @@ mod evasion;
 #[cfg(feature = "flight")]
 mod flight;
 mod fuzz_corpus;
+#[cfg(all(target_os = "linux", feature = "libpcap"))]
+mod libpcap;
 mod names;
 #[cfg(target_os = "linux")]
 mod operate;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::args::{SenseArgs, Turn};
+use super::args::{CaptureBy, SenseArgs, Turn};
 use super::keylogs::KeyLogs;
 use super::log::Entry;
 use super::outputs::Outputs;
@@ -15,7 +15,9 @@ use super::pid_file::PidFile;
 use super::reload::Reload;
 use super::view::{self, LiveView};
 use super::{Exit, check, complain, detection, log, print, privileges, signals};
-use crate::capture::live::{InterfaceState, InterfaceStatus, LiveCapture, LiveOptions, LiveStatus};
+use crate::capture::live::{
+    Backend, InterfaceState, InterfaceStatus, LiveCapture, LiveOptions, LiveStatus,
+};
 use crate::capture::{Block, Fill, Frame};
 use crate::detect::Pace;
 use crate::engine::{BlockSource, Engine, Limits, Statistics, coverage};
@@ -84,6 +86,7 @@ impl<'a> Sense<'a> {
         let engine = detection::engine(arguments, keys, sources, false, limits.clone(), pace)?;
         privileges::check(args)?;
         let options = LiveOptions {
+            backend: backend(args)?,
             snap_length: args.snap_length,
             ring: args.ring,
             promiscuous: !args.no_promiscuous,
@@ -199,6 +202,16 @@ fn pace(args: &SenseArgs) -> Pace {
         messages: Some(args.message_limit).filter(|limit| *limit > 0),
         repeats: Some(args.repeat_limit).filter(|limit| *limit > 0),
     }
+}
+
+/// What captures, if it is there.
+pub(super) fn backend(args: &SenseArgs) -> Result<Backend, String> {
+    let backend = match args.capture {
+        None => Backend::default(),
+        Some(CaptureBy::Ring) => Backend::Ring,
+        Some(CaptureBy::Libpcap) => Backend::Libpcap,
+    };
+    backend.check().map(|()| backend).map_err(|error| error.to_string())
 }
 
 /// When files are to be followed by others.

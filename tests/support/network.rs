@@ -89,7 +89,7 @@ impl Network {
     }
 
     /// Lets the calling thread, and what it starts, see this network alone.
-    fn enter(&self) {
+    pub(crate) fn enter(&self) {
         let file = File::open(format!("/proc/{}/ns/net", self.holder.id())).unwrap();
         move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
     }

@@ -15,7 +15,7 @@
 use std::io;
 use std::mem::{offset_of, size_of, zeroed};
 use std::ops::{Deref, DerefMut};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use libc::{c_int, c_void, socklen_t};
 
+use super::tap::KernelCounts;
 use crate::capture::filter::Instruction;
 
 /// Where the status of a block stands in it.
@@ -58,17 +59,6 @@ pub(super) struct Geometry {
 pub(super) struct Failure {
     pub(super) step: &'static str,
     pub(super) error: io::Error,
-}
-
-/// What the kernel counted since it was last asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct KernelCounts {
-    /// Frames that came, lost or not.
-    pub(super) frames: u64,
-    /// Frames for which the ring had no room.
-    pub(super) lost: u64,
-    /// How often the ring ran full.
-    pub(super) freezes: u64,
 }
 
 /// A socket that is bound to an interface and does not receive yet.
@@ -320,24 +310,10 @@ impl Ring {
     }
 }
 
-/// Waits until a block may be ready, an error waits, or time is up.
-pub(super) fn wait<'a>(rings: impl Iterator<Item = &'a Ring>, timeout: Duration) -> io::Result<()> {
-    let mut polled: Vec<libc::pollfd> = rings
-        .map(|ring| libc::pollfd {
-            fd: ring.socket.fd.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        })
-        .collect();
-    let millis = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
-    let len = libc::nfds_t::try_from(polled.len()).unwrap_or_default();
-    // SAFETY: `polled` is writable for `len` entries.
-    match unsafe { libc::poll(polled.as_mut_ptr(), len, millis) } {
-        0.. => Ok(()),
-        _ => match io::Error::last_os_error() {
-            error if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            error => Err(error),
-        },
+impl AsFd for Ring {
+    /// Readable when a block may be ready.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.fd.as_fd()
     }
 }
 

@@ -93,6 +93,7 @@ impl LiveStatus {
         self.lock().pressure
     }
 
+    #[cfg(any(target_os = "linux", all(unix, feature = "libpcap")))]
     pub(super) fn show(
         &self,
         interfaces: Vec<InterfaceStatus>,
