@@ -102,6 +102,10 @@ pub(crate) struct SenseArgs {
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = parse_ring)]
     pub(crate) ring: u64,
 
+    /// Who says when a frame came: the kernel, or the card if it can (needs the ring)
+    #[arg(long, value_name = "WHOSE", default_value = "kernel")]
+    pub(crate) timestamps: Timestamps,
+
     /// Look only at frames for this system
     #[arg(long)]
     pub(crate) no_promiscuous: bool,
@@ -190,6 +194,15 @@ pub(crate) enum CaptureBy {
     Ring,
     /// libpcap.
     Libpcap,
+}
+
+/// Who says when a frame came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Timestamps {
+    /// The kernel.
+    Kernel,
+    /// The card.
+    Hardware,
 }
 
 /// How lines on standard error are written.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::args::{CaptureBy, SenseArgs, Turn};
+use super::args::{CaptureBy, SenseArgs, Timestamps, Turn};
 use super::keylogs::KeyLogs;
 use super::log::Entry;
 use super::outputs::Outputs;
@@ -16,7 +16,7 @@ use super::reload::Reload;
 use super::view::{self, LiveView};
 use super::{Exit, check, complain, detection, log, print, privileges, signals};
 use crate::capture::live::{
-    Backend, InterfaceState, InterfaceStatus, LiveCapture, LiveOptions, LiveStatus,
+    Backend, InterfaceState, InterfaceStatus, LiveCapture, LiveOptions, LiveStatus, TimeSource,
 };
 use crate::capture::{Block, Fill, Frame};
 use crate::detect::Pace;
@@ -87,6 +87,10 @@ impl<'a> Sense<'a> {
         privileges::check(args)?;
         let options = LiveOptions {
             backend: backend(args)?,
+            time_source: match args.timestamps {
+                Timestamps::Kernel => TimeSource::Kernel,
+                Timestamps::Hardware => TimeSource::Hardware,
+            },
             snap_length: args.snap_length,
             ring: args.ring,
             promiscuous: !args.no_promiscuous,
@@ -137,7 +141,7 @@ impl<'a> Sense<'a> {
         }
         if !arguments.quiet {
             let interfaces = source.live.status().interfaces();
-            interfaces.iter().filter_map(offloads).for_each(|note| note.say());
+            interfaces.iter().flat_map(notes).for_each(|note| note.say());
             let message = format!("watching {}", args.interface.join(", "));
             log::info("watching", message).with("interfaces", args.interface.clone()).say();
         }
@@ -211,7 +215,13 @@ pub(super) fn backend(args: &SenseArgs) -> Result<Backend, String> {
         Some(CaptureBy::Ring) => Backend::Ring,
         Some(CaptureBy::Libpcap) => Backend::Libpcap,
     };
-    backend.check().map(|()| backend).map_err(|error| error.to_string())
+    backend.check().map_err(|error| error.to_string())?;
+    match (backend, args.timestamps) {
+        (Backend::Libpcap, Timestamps::Hardware) => {
+            Err("--timestamps hardware needs the ring: libpcap does not say whose they are".into())
+        }
+        _ => Ok(backend),
+    }
 }
 
 /// When files are to be followed by others.
@@ -277,6 +287,21 @@ fn queue(memcap: u64) -> QueueLimits {
     let rows = usize::try_from(memcap / 32 / ROW).unwrap_or(usize::MAX);
     let QueueLimits { rows: most, patience } = QueueLimits::default();
     QueueLimits { rows: rows.clamp(64, most), patience }
+}
+
+/// What is worth a warning of an interface at the start.
+fn notes(status: &InterfaceStatus) -> impl Iterator<Item = Entry> {
+    offloads(status).into_iter().chain(untimed(status))
+}
+
+/// A note on times that the card does not tell, though it was asked to.
+fn untimed(status: &InterfaceStatus) -> Option<Entry> {
+    let InterfaceStatus { name, untimed, .. } = status;
+    let why = untimed.as_ref()?;
+    let message = format!(
+        "{name}: no hardware time stamps: {why}; where they are missing, the kernel's are used"
+    );
+    Some(log::warning("timestamps", message).with("interface", name.as_str()))
 }
 
 /// A note on offloads of an interface, if any are on.

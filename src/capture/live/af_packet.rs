@@ -3,8 +3,8 @@
 use std::io;
 
 use super::interfaces::Interface;
-use super::ring::{Failure, Geometry, Lease, Ring, Socket};
-use super::{LiveError, LiveOptions, MAX_SNAP_LENGTH, MIN_RING};
+use super::ring::{Failure, Geometry, Lease, Ring, Socket, Untimed};
+use super::{LiveError, LiveOptions, MAX_SNAP_LENGTH, MIN_RING, TimeSource};
 use crate::capture::LinkType;
 use crate::capture::filter::Instruction;
 
@@ -21,6 +21,7 @@ pub(super) struct RingTap {
     pub(super) link: LinkType,
     pub(super) filters_here: bool,
     pub(super) offloads: Vec<&'static str>,
+    pub(super) untimed: Option<String>,
 }
 
 impl RingTap {
@@ -54,6 +55,10 @@ impl RingTap {
             socket.ignore_outgoing().map_err(of)?;
         }
         let offloads = socket.offloads(name);
+        let untimed = match options.time_source {
+            TimeSource::Kernel => None,
+            TimeSource::Hardware => socket.hardware_times(name).err().map(|why| why.told(name)),
+        };
         let blocks = u32::try_from(options.ring / u64::from(BLOCK_SIZE)).unwrap_or(u32::MAX);
         let geometry = Geometry {
             block_size: BLOCK_SIZE,
@@ -61,7 +66,7 @@ impl RingTap {
             block_timeout: options.block_timeout,
         };
         let ring = socket.map(geometry).map_err(of)?;
-        Ok(Self { ring, link, filters_here, offloads })
+        Ok(Self { ring, link, filters_here, offloads, untimed })
     }
 
     /// The next block of the ring, if the kernel has handed it over.
@@ -78,6 +83,26 @@ impl Failure {
             return LiveError::NotPermitted { name, program };
         }
         LiveError::System { name, step: self.step, error: self.error }
+    }
+}
+
+impl Untimed {
+    /// What it means, and what can be done.
+    fn told(&self, name: &str) -> String {
+        match self {
+            Self::Some => "its card tells times of some frames only".to_owned(),
+            Self::Refused(error) if error.kind() == io::ErrorKind::PermissionDenied => format!(
+                "turning them on takes CAP_NET_ADMIN: start as root, or turn them on before: \
+                 sudo hwstamp_ctl -i {name} -r 1"
+            ),
+            Self::Refused(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+                "its driver has none".to_owned()
+            }
+            Self::Refused(error) if error.raw_os_error() == Some(libc::ERANGE) => {
+                "its card cannot tell them of all frames".to_owned()
+            }
+            Self::Refused(error) => error.to_string(),
+        }
     }
 }
 
@@ -123,5 +148,14 @@ mod tests {
         let program = vec![instruction(0x28, 12), instruction(6, 65535), instruction(6, 0)];
         let cut = vec![instruction(0x28, 12), instruction(6, 96), instruction(6, 0)];
         assert_eq!(with_snap_length(Some(program), 96), Some(cut));
+    }
+
+    #[test]
+    fn why_a_card_tells_no_times_is_said_with_the_remedy() {
+        let refused = |code| Untimed::Refused(io::Error::from_raw_os_error(code)).told("eth1");
+        assert!(refused(libc::EPERM).contains("hwstamp_ctl -i eth1"));
+        assert_eq!(refused(libc::EOPNOTSUPP), "its driver has none");
+        assert!(refused(libc::ERANGE).contains("all frames"));
+        assert!(Untimed::Some.told("eth1").contains("some frames"));
     }
 }

@@ -79,6 +79,17 @@ impl Backend {
     }
 }
 
+/// Who says when a frame came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimeSource {
+    /// The kernel, when it got the frame.
+    #[default]
+    Kernel,
+    /// The card, when the frame came over the wire; the kernel for frames of which the
+    /// card does not say. The ring has it.
+    Hardware,
+}
+
 /// How to capture.
 #[derive(Clone, Debug)]
 pub struct LiveOptions {
@@ -90,6 +101,8 @@ pub struct LiveOptions {
     pub ring: u64,
     /// How long frames may wait in the ring for more of them.
     pub block_timeout: Duration,
+    /// Who says when frames came.
+    pub time_source: TimeSource,
     /// Whether frames for other stations are asked for.
     pub promiscuous: bool,
     /// Frames that are looked at; all, if there is none.
@@ -103,6 +116,7 @@ impl Default for LiveOptions {
             snap_length: MAX_SNAP_LENGTH,
             ring: 64 << 20,
             block_timeout: Duration::from_millis(50),
+            time_source: TimeSource::default(),
             promiscuous: true,
             filter: None,
         }

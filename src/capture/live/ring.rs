@@ -61,6 +61,15 @@ pub(super) struct Failure {
     pub(super) error: io::Error,
 }
 
+/// Why a card does not tell when each frame came.
+#[derive(Debug)]
+pub(super) enum Untimed {
+    /// It tells of some.
+    Some,
+    /// The system refuses.
+    Refused(io::Error),
+}
+
 /// A socket that is bound to an interface and does not receive yet.
 #[derive(Debug)]
 pub(super) struct Socket {
@@ -114,23 +123,56 @@ impl Socket {
     /// ethtool_value`).
     fn ethtool(&self, name: &str, command: u32) -> Option<u32> {
         let mut value = [command, 0];
+        // SAFETY: these commands read and write two words.
+        let done = unsafe { self.request(name, libc::SIOCETHTOOL, &mut value) };
+        done.ok().and_then(|()| value.last().copied())
+    }
+
+    /// Takes the times of frames from the card of the interface of that name, as far as
+    /// it tells them; the kernel's stand in for the others. What else was asked of the
+    /// card (by a daemon that keeps its clock) is left as it is.
+    pub(super) fn hardware_times(&self, name: &str) -> Result<(), Untimed> {
+        let wanted = c_int::try_from(libc::SOF_TIMESTAMPING_RAW_HARDWARE).unwrap_or_default();
+        self.set(libc::PACKET_TIMESTAMP, &wanted, "asking for the card's times")
+            .map_err(|failure| Untimed::Refused(failure.error))?;
+        let all = c_int::try_from(libc::HWTSTAMP_FILTER_ALL).unwrap_or_default();
+        let mut config = libc::hwtstamp_config { flags: 0, tx_type: 0, rx_filter: 0 };
+        // SAFETY: the request reads and writes a `hwtstamp_config`.
+        let known = unsafe { self.request(name, libc::SIOCGHWTSTAMP, &mut config) };
+        if known.is_ok() && config.rx_filter == all {
+            return Ok(());
+        }
+        config.rx_filter = all;
+        // SAFETY: as above.
+        match unsafe { self.request(name, libc::SIOCSHWTSTAMP, &mut config) } {
+            Ok(()) if config.rx_filter == all => Ok(()),
+            Ok(()) => Err(Untimed::Some),
+            Err(error) => Err(Untimed::Refused(error)),
+        }
+    }
+
+    /// Makes a request about the interface of that name.
+    ///
+    /// # Safety
+    /// The kernel must read and write no more than a `T` for it, and all that it may
+    /// write must be valid in a `T`.
+    unsafe fn request<T>(&self, name: &str, code: libc::c_ulong, value: &mut T) -> io::Result<()> {
         // SAFETY: all zeros is a valid `ifreq`.
         let mut request: libc::ifreq = unsafe { zeroed() };
         // The last byte stays zero.
         let room = request.ifr_name.len() - 1;
         if name.len() > room {
-            return None;
+            return Err(io::ErrorKind::InvalidInput.into());
         }
         for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
             *to = libc::c_char::from_ne_bytes([from]);
         }
-        request.ifr_ifru.ifru_data = value.as_mut_ptr().cast();
-        // SAFETY: the request names an interface and points to two words, which these
-        // commands read and write; both live during the call.
-        let done = unsafe {
-            libc::ioctl(self.fd.as_raw_fd(), libc::SIOCETHTOOL as _, ptr::from_mut(&mut request))
-        };
-        if done < 0 { None } else { value.last().copied() }
+        request.ifr_ifru.ifru_data = ptr::from_mut(value).cast();
+        // SAFETY: the request names an interface and points to the value, which is what
+        // the kernel takes it for, as the caller says; both live during the call.
+        let done =
+            unsafe { libc::ioctl(self.fd.as_raw_fd(), code as _, ptr::from_mut(&mut request)) };
+        if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// Sees to it that the socket receives frames for others too, as long as it

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::interfaces::{Interface, interface};
-use super::tap::{self, Tap, Trouble};
+use super::tap::{self, Delivered, Tap, Trouble};
 use super::{
     InterfaceCounters, InterfaceState, InterfaceStatus, LiveError, LiveOptions, LiveStatus,
 };
@@ -238,8 +238,11 @@ impl LiveCapture {
 impl Input {
     /// Delivers the frames that wait, if any do; how many of them were cut.
     fn deliver(&mut self, block: &mut Block) -> Option<u64> {
-        let counters = self.tap.deliver(block, self.source, self.number)?;
+        let Delivered { counters, timed_by_hardware } =
+            self.tap.deliver(block, self.source, self.number)?;
         self.number += block.len() as u64;
+        self.counters.timed_by_hardware += timed_by_hardware;
+        self.counters.timed_by_kernel += counters.frames.saturating_sub(timed_by_hardware);
         self.counters.frames += counters.frames;
         self.counters.bytes += counters.bytes;
         Some(counters.frames_cut)
@@ -307,6 +310,7 @@ impl Input {
             state: self.state,
             counters: self.counters,
             offloads: self.tap.offloads().to_vec(),
+            untimed: self.tap.untimed().map(str::to_owned),
             ring_blocks: ring_blocks as u64,
             ring_blocks_used: ring_blocks_used as u64,
         }

@@ -36,6 +36,14 @@ pub(super) enum Trouble {
     Unknown,
 }
 
+/// What was delivered.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Delivered {
+    pub(super) counters: CaptureCounters,
+    /// Frames of which the card told when they came.
+    pub(super) timed_by_hardware: u64,
+}
+
 /// An interface that is captured from.
 #[derive(Debug)]
 pub(super) enum Tap {
@@ -99,20 +107,24 @@ impl Tap {
         block: &mut Block,
         source: SourceId,
         number: u64,
-    ) -> Option<CaptureCounters> {
+    ) -> Option<Delivered> {
         match self {
             #[cfg(target_os = "linux")]
             Self::Ring(tap) => {
                 let (lease, link) = tap.take()?;
-                let mut counters = CaptureCounters::default();
+                let mut delivered = Delivered::default();
                 block.reset(source, number);
                 block.hold(lease, |bytes, found| {
-                    super::frames::find(bytes, link, found, &mut counters);
+                    let Delivered { counters, timed_by_hardware } = &mut delivered;
+                    *timed_by_hardware = super::frames::find(bytes, link, found, counters);
                 });
-                Some(counters)
+                Some(delivered)
             }
             #[cfg(feature = "libpcap")]
-            Self::Libpcap(tap) => tap.deliver(block, source, number),
+            Self::Libpcap(tap) => {
+                let counters = tap.deliver(block, source, number)?;
+                Some(Delivered { counters, timed_by_hardware: 0 })
+            }
         }
     }
 
@@ -195,6 +207,16 @@ impl Tap {
             Self::Ring(tap) => &tap.offloads,
             #[cfg(feature = "libpcap")]
             Self::Libpcap(tap) => tap.offloads(),
+        }
+    }
+
+    /// Why the card does not tell when each frame came, though it was asked to.
+    pub(super) fn untimed(&self) -> Option<&str> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Ring(tap) => tap.untimed.as_deref(),
+            #[cfg(feature = "libpcap")]
+            Self::Libpcap(_) => None,
         }
     }
 }
