@@ -6,6 +6,8 @@
 mod bounds;
 mod cli;
 #[cfg(target_os = "linux")]
+mod clock;
+#[cfg(target_os = "linux")]
 mod consumers;
 mod docs;
 mod evasion;

@@ -115,6 +115,12 @@ pub trait BlockSource: Send {
         None
     }
 
+    /// Whether blocks tell of the passing of time where no frame does, so that a time far
+    /// ahead of the one before means that a clock was set.
+    fn tells_time(&self) -> bool {
+        false
+    }
+
     /// Whether the sink is to be told of all counters after this block.
     fn wants_statistics(&mut self) -> bool {
         false
@@ -405,6 +411,7 @@ impl Worker {
     /// Runs all frames of `source`, block by block.
     fn replay(&mut self, source: &mut (impl BlockSource + ?Sized), sink: &mut dyn FindingSink) {
         let mut block = Block::new();
+        self.clock = Clock::of(source.tells_time());
         while source.fill(&mut block) == Fill::Block {
             if let Some(engine) = source.update() {
                 self.renew(&engine);

@@ -5,19 +5,26 @@
 //! `ip`; where they are missing, tests say that they are skipped.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
+use std::net::{SocketAddrV4, TcpStream};
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mcpwatch::capture::{Block, Fill, LinkType, Reader, SourceId};
 use pnet_datalink::{Channel, Config, DataLinkSender};
+use rustix::net::sockopt::set_txtime;
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketType, TxTimeFlags,
+    sendmsg_addr, socket,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::time::ClockId;
 
 use super::packet::on_network;
 use super::run::{Run, mcpwatch};
@@ -225,6 +232,45 @@ impl Wire {
 
     pub(crate) fn send(&mut self, frame: &[u8]) {
         self.sender.send_to(frame, None).unwrap().unwrap();
+        self.sent += 1;
+        if self.sent.is_multiple_of(100) {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Sends packets that the watched interface takes to have come at another time: the
+/// kernel keeps the time that a sender gives with a packet (`SO_TXTIME`) on its way to the
+/// other end, where it would be put on otherwise.
+pub(crate) struct TimedWire {
+    socket: OwnedFd,
+    pub(crate) sent: u64,
+}
+
+impl TimedWire {
+    pub(crate) fn open() -> Self {
+        ip("link set tx0 arp off");
+        ip("addr add 198.18.0.1/32 dev tx0");
+        ip("route add default dev tx0");
+        let raw = Some(rustix::net::ipproto::RAW);
+        let socket = socket(AddressFamily::INET, SocketType::RAW, raw).unwrap();
+        set_txtime(&socket, ClockId::Realtime, TxTimeFlags::empty()).unwrap();
+        Self { socket, sent: 0 }
+    }
+
+    /// Sends the IPv4 packet in an Ethernet frame as if the clock were so many seconds
+    /// ahead.
+    pub(crate) fn send(&mut self, frame: &[u8], ahead: i64) {
+        let packet = &frame[14..];
+        let to: [u8; 4] = packet[16..20].try_into().unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let time = i64::try_from(now.as_nanos()).unwrap() + ahead * 1_000_000_000;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(TxTime(1))];
+        let mut with = SendAncillaryBuffer::new(&mut space);
+        assert!(with.push(SendAncillaryMessage::TxTime(time.try_into().unwrap())));
+        let to = SocketAddrV4::new(to.into(), 0);
+        let packet = [IoSlice::new(packet)];
+        sendmsg_addr(&self.socket, &to, &packet, &mut with, SendFlags::empty()).unwrap();
         self.sent += 1;
         if self.sent.is_multiple_of(100) {
             thread::sleep(Duration::from_millis(1));
