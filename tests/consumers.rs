@@ -2,17 +2,19 @@
 //! back again.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use mcpwatch::findings::read::Rows;
 use serde_json::Value;
 
 use crate::sense::{comparable, json};
 use crate::support::corpus;
-use crate::support::network::{Network, WATCHED};
+use crate::support::network::{Network, WATCHED, get};
 use crate::support::run::{run, run_on};
 
 const CAPTURE: &str = "p-py130-20sessions.pcap";
@@ -247,6 +249,81 @@ fn what_was_spooled_survives_a_kill() {
         let ended = sensor.end().exits(0);
         assert!(ended.stderr.contains("up to its last whole batch"), "{}", ended.stderr);
         assert!(reader.join().unwrap().len() >= first);
+    });
+}
+
+/// Runs a command of the shell with these paths as its arguments; what went wrong, if
+/// anything did.
+fn shell(command: &str, paths: &[&Path]) -> Result<(), String> {
+    let output = Command::new("sh").args(["-c", command]).args(paths).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    if output.status.success() { Ok(()) } else { Err(said) }
+}
+
+/// Copies all files out of a file system that was not unmounted.
+const COPY_OUT: &str = "unshare --mount sh -c 'mount -o loop \"$0\" \"$1\" && cp -r \"$1/.\" \"$2\"' \
+                        \"$0\" \"$1\" \"$2\"";
+
+/// What is on a disk at some moment is in a copy of it that is made while it is in use: the
+/// copy has what a power cut would have left.
+#[test]
+fn what_is_said_to_be_on_disk_survives_a_power_cut() {
+    Network::run(|network| {
+        let place = Place::new();
+        let [image, cut, disk, left] = ["image", "cut", "disk", "left"].map(|name| place.at(name));
+        [&disk, &left].into_iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
+        let make = "truncate -s 32M \"$0\" && mkfs.ext4 -q -F \"$0\"";
+        let made = shell(make, &[&image]).and_then(|()| shell(COPY_OUT, &[&image, &disk, &left]));
+        if let Err(why) = made {
+            let _ = writeln!(std::io::stderr(), "power cut: skipped: {why}");
+            return;
+        }
+        let [spool, file] = ["spool", "f.jsonl"].map(|name| disk.join(name));
+        let outputs = format!("-o unix:{} -o {}", place.at("socket").display(), file.display());
+        let options = format!("--rotate 1s --metrics 127.0.0.1:0 --spool {}", spool.display());
+        let line = format!("-i {WATCHED} --messages {outputs} {options}");
+        let sensor = network.sense_on_image(&disk, &image, &line);
+        let address = sensor.said().split("http://").nth(1).unwrap().split('/').next().unwrap();
+        let address = address.to_owned();
+        network.send(&corpus::path(CAPTURE));
+        let spooled = || -> u64 {
+            let text = get(&address, "/metrics");
+            let value = text.lines().find_map(|line| line.strip_prefix("mcpwatch_spool_bytes "));
+            value.unwrap().parse().unwrap()
+        };
+        while spooled() == 0 {
+            thread::yield_now();
+        }
+        let said = spooled();
+        std::fs::copy(&image, &cut).unwrap();
+        shell(COPY_OUT, &[&cut, &disk, &left]).unwrap();
+        let segments = segments(&left.join("spool"));
+        let size: u64 = segments.iter().map(|path| std::fs::metadata(path).unwrap().len()).sum();
+        assert!(size >= said, "{size} of {said}");
+        for segment in &segments {
+            assert!(Rows::open(segment).unwrap().map(Result::unwrap).count() > 0);
+        }
+
+        // Finished files are whole.
+        let seen = sensor.root().join(disk.strip_prefix("/").unwrap());
+        let named = || {
+            let names = std::fs::read_dir(&seen).unwrap().map(|it| it.unwrap().file_name());
+            names.map(|name| name.into_string().unwrap()).find(|name| name.starts_with("f-"))
+        };
+        let name = loop {
+            match named() {
+                Some(name) => break name,
+                None => thread::yield_now(),
+            }
+        };
+        // Its name is there a moment before that is on the disk.
+        thread::sleep(Duration::from_millis(500));
+        std::fs::copy(&image, &cut).unwrap();
+        shell(COPY_OUT, &[&cut, &disk, &left]).unwrap();
+        let whole = std::fs::read(seen.join(&name)).unwrap();
+        assert!(!whole.is_empty());
+        assert_eq!(std::fs::read(left.join(&name)).unwrap(), whole);
+        sensor.kill();
     });
 }
 

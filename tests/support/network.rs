@@ -4,6 +4,7 @@
 //! Making one takes the rights of an administrator and the programs `unshare` and
 //! `ip`; where they are missing, tests say that they are skipped.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
@@ -124,6 +125,16 @@ impl Network {
         sensor
     }
 
+    /// Starts `mcpwatch sense` with the file system of `image` in `folder`, and waits until
+    /// it watches.
+    pub(crate) fn sense_on_image(&self, folder: &Path, image: &Path, line: &str) -> Sensor {
+        // Nothing is written by itself while the test lasts.
+        let mount = "mount -o loop,commit=300 \"$0\" \"$1\"";
+        let mut sensor = Sensor::spawn(mounted(mount, image.as_os_str(), folder, line));
+        sensor.wait_for("watching");
+        sensor
+    }
+
     /// Runs `mcpwatch sense` with a file system of its own in `folder`, mounted with
     /// these options, until it ends by itself.
     pub(crate) fn run_on_disk(&self, folder: &Path, options: &str, line: &str) -> Run {
@@ -187,15 +198,16 @@ impl Drop for Network {
 /// `mcpwatch sense` with the words of `line`, which sees a file system in memory where
 /// `folder` is.
 fn on_disk(folder: &Path, options: &str, line: &str) -> Command {
+    mounted("mount -t tmpfs -o \"$0\" disk \"$1\"", options.as_ref(), folder, line)
+}
+
+/// `mcpwatch sense` with the words of `line`, which sees in `folder` what a command of the
+/// shell mounts there.
+fn mounted(mount: &str, what: &OsStr, folder: &Path, line: &str) -> Command {
     let inner = mcpwatch(["sense"].into_iter().chain(line.split_whitespace()));
     let mut command = Command::new("unshare");
-    command.args([
-        "--mount",
-        "sh",
-        "-c",
-        "mount -t tmpfs -o \"$0\" disk \"$1\" && shift && exec \"$@\"",
-    ]);
-    command.arg(options).arg(folder).arg(inner.get_program()).args(inner.get_args());
+    command.args(["--mount", "sh", "-c"]).arg(format!("{mount} && shift && exec \"$@\""));
+    command.arg(what).arg(folder).arg(inner.get_program()).args(inner.get_args());
     for (name, value) in inner.get_envs() {
         match value {
             Some(value) => command.env(name, value),
