@@ -260,52 +260,88 @@ fn shell(command: &str, paths: &[&Path]) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(said) }
 }
 
-/// Copies all files out of a file system that was not unmounted.
-const COPY_OUT: &str = "unshare --mount sh -c 'mount -o loop \"$0\" \"$1\" && cp -r \"$1/.\" \"$2\"' \
-                        \"$0\" \"$1\" \"$2\"";
+/// A disk that loses its power: what is on it at some moment is in a copy of it that is
+/// made while it is in use.
+struct Disk {
+    place: Place,
+}
 
-/// What is on a disk at some moment is in a copy of it that is made while it is in use: the
-/// copy has what a power cut would have left.
+impl Disk {
+    /// A disk, or why there is none.
+    fn new() -> Result<Self, String> {
+        let this = Self { place: Place::new() };
+        for name in ["disk", "left"] {
+            std::fs::create_dir(this.place.at(name)).unwrap();
+        }
+        shell("truncate -s 32M \"$0\" && mkfs.ext4 -q -F \"$0\"", &[&this.place.at("image")])?;
+        std::fs::copy(this.place.at("image"), this.place.at("cut")).unwrap();
+        this.copy_out().map(|_| this)
+    }
+
+    /// Where it is mounted for the sensor.
+    fn mounted(&self) -> PathBuf {
+        self.place.at("disk")
+    }
+
+    /// The files that a power cut at this moment leaves.
+    fn cut(&self) -> PathBuf {
+        std::fs::copy(self.place.at("image"), self.place.at("cut")).unwrap();
+        self.copy_out().unwrap()
+    }
+
+    fn copy_out(&self) -> Result<PathBuf, String> {
+        let [cut, disk, left] = ["cut", "disk", "left"].map(|name| self.place.at(name));
+        let copy = "mount -o loop \"$0\" \"$1\" && cp -r \"$1/.\" \"$2\"";
+        let copy = format!("unshare --mount sh -c '{copy}' \"$0\" \"$1\" \"$2\"");
+        shell(&copy, &[&cut, &disk, &left]).map(|()| left)
+    }
+
+    /// Runs a test with a disk, or says why it is skipped.
+    fn run(test: impl FnOnce(&Network, &Self) + Send) {
+        Network::run(|network| match Self::new() {
+            Ok(disk) => test(network, &disk),
+            Err(why) => {
+                let _ = writeln!(std::io::stderr(), "power cut: skipped: {why}");
+            }
+        });
+    }
+}
+
 #[test]
-fn what_is_said_to_be_on_disk_survives_a_power_cut() {
-    Network::run(|network| {
-        let place = Place::new();
-        let [image, cut, disk, left] = ["image", "cut", "disk", "left"].map(|name| place.at(name));
-        [&disk, &left].into_iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
-        let make = "truncate -s 32M \"$0\" && mkfs.ext4 -q -F \"$0\"";
-        let made = shell(make, &[&image]).and_then(|()| shell(COPY_OUT, &[&image, &disk, &left]));
-        if let Err(why) = made {
-            let _ = writeln!(std::io::stderr(), "power cut: skipped: {why}");
-            return;
-        }
-        let [spool, file] = ["spool", "f.jsonl"].map(|name| disk.join(name));
-        let outputs = format!("-o unix:{} -o {}", place.at("socket").display(), file.display());
-        let options = format!("--rotate 1s --metrics 127.0.0.1:0 --spool {}", spool.display());
-        let line = format!("-i {WATCHED} --messages {outputs} {options}");
-        let sensor = network.sense_on_image(&disk, &image, &line);
+fn what_was_spooled_survives_a_power_cut() {
+    Disk::run(|network, disk| {
+        let (socket, spool) = (disk.place.at("socket"), disk.mounted().join("spool"));
+        let output = format!("-o unix:{} --spool {}", socket.display(), spool.display());
+        let line = format!("-i {WATCHED} --messages {output} --metrics 127.0.0.1:0");
+        let sensor = network.sense_on_image(&disk.mounted(), &disk.place.at("image"), &line);
         let address = sensor.said().split("http://").nth(1).unwrap().split('/').next().unwrap();
-        let address = address.to_owned();
         network.send(&corpus::path(CAPTURE));
-        let spooled = || -> u64 {
-            let text = get(&address, "/metrics");
+        let said = loop {
+            let text = get(address, "/metrics");
             let value = text.lines().find_map(|line| line.strip_prefix("mcpwatch_spool_bytes "));
-            value.unwrap().parse().unwrap()
+            match value.unwrap().parse::<u64>().unwrap() {
+                0 => thread::yield_now(),
+                bytes => break bytes,
+            }
         };
-        while spooled() == 0 {
-            thread::yield_now();
-        }
-        let said = spooled();
-        std::fs::copy(&image, &cut).unwrap();
-        shell(COPY_OUT, &[&cut, &disk, &left]).unwrap();
-        let segments = segments(&left.join("spool"));
+        let segments = segments(&disk.cut().join("spool"));
         let size: u64 = segments.iter().map(|path| std::fs::metadata(path).unwrap().len()).sum();
         assert!(size >= said, "{size} of {said}");
         for segment in &segments {
-            assert!(Rows::open(segment).unwrap().map(Result::unwrap).count() > 0);
+            assert!(Rows::open(segment).unwrap().map_while(Result::ok).count() > 0);
         }
+        sensor.kill();
+    });
+}
 
-        // Finished files are whole.
-        let seen = sensor.root().join(disk.strip_prefix("/").unwrap());
+#[test]
+fn files_that_were_finished_survive_a_power_cut() {
+    Disk::run(|network, disk| {
+        let file = disk.mounted().join("f.jsonl");
+        let line = format!("-i {WATCHED} --messages --rotate 1s -o {}", file.display());
+        let sensor = network.sense_on_image(&disk.mounted(), &disk.place.at("image"), &line);
+        network.send(&corpus::path(CAPTURE));
+        let seen = sensor.root().join(disk.mounted().strip_prefix("/").unwrap());
         let named = || {
             let names = std::fs::read_dir(&seen).unwrap().map(|it| it.unwrap().file_name());
             names.map(|name| name.into_string().unwrap()).find(|name| name.starts_with("f-"))
@@ -318,11 +354,9 @@ fn what_is_said_to_be_on_disk_survives_a_power_cut() {
         };
         // Its name is there a moment before that is on the disk.
         thread::sleep(Duration::from_millis(500));
-        std::fs::copy(&image, &cut).unwrap();
-        shell(COPY_OUT, &[&cut, &disk, &left]).unwrap();
-        let whole = std::fs::read(seen.join(&name)).unwrap();
-        assert!(!whole.is_empty());
-        assert_eq!(std::fs::read(left.join(&name)).unwrap(), whole);
+        let left = std::fs::read(disk.cut().join(&name)).unwrap();
+        assert!(!left.is_empty());
+        assert_eq!(left, std::fs::read(seen.join(&name)).unwrap());
         sensor.kill();
     });
 }
