@@ -77,7 +77,7 @@ impl Limits {
         const FIXED: u64 = 16 << 20;
         let mut limits = Self::default();
         let bytes = bytes.saturating_sub(FIXED).max(bytes / 4);
-        let whole = usize::try_from(bytes).unwrap_or(usize::MAX) / 8 * 7;
+        let whole = usize::try_from(bytes).unwrap_or(usize::MAX) / 4 * 3;
         let share = whole / workers.get();
         let flow = &mut limits.flow;
         flow.max_state_total = share / 4;

@@ -261,6 +261,7 @@ impl Input {
         let due = self.looked_for.elapsed() >= RETRY;
         let looks = match self.tap.trouble() {
             Trouble::Now => true,
+            #[cfg(target_os = "linux")]
             Trouble::None => self.state != InterfaceState::Up && due,
             Trouble::Unknown => due,
         };

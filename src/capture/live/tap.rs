@@ -29,6 +29,7 @@ pub(super) struct KernelCounts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
     /// Not since it was last asked.
+    #[cfg(target_os = "linux")]
     None,
     /// Something happened just now.
     Now,
