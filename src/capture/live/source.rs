@@ -263,6 +263,7 @@ impl Input {
             Trouble::Now => true,
             #[cfg(target_os = "linux")]
             Trouble::None => self.state != InterfaceState::Up && due,
+            #[cfg(feature = "libpcap")]
             Trouble::Unknown => due,
         };
         if !looks {

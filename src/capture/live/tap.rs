@@ -34,6 +34,7 @@ pub(super) enum Trouble {
     /// Something happened just now.
     Now,
     /// That is not told; who wants to know must look.
+    #[cfg(feature = "libpcap")]
     Unknown,
 }
 
