@@ -2,17 +2,19 @@
 //! back again.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use mcpwatch::findings::read::Rows;
 use serde_json::Value;
 
 use crate::sense::{comparable, json};
 use crate::support::corpus;
-use crate::support::network::{Network, WATCHED};
+use crate::support::network::{Network, WATCHED, get};
 use crate::support::run::{run, run_on};
 
 const CAPTURE: &str = "p-py130-20sessions.pcap";
@@ -247,6 +249,115 @@ fn what_was_spooled_survives_a_kill() {
         let ended = sensor.end().exits(0);
         assert!(ended.stderr.contains("up to its last whole batch"), "{}", ended.stderr);
         assert!(reader.join().unwrap().len() >= first);
+    });
+}
+
+/// Runs a command of the shell with these paths as its arguments; what went wrong, if
+/// anything did.
+fn shell(command: &str, paths: &[&Path]) -> Result<(), String> {
+    let output = Command::new("sh").args(["-c", command]).args(paths).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    if output.status.success() { Ok(()) } else { Err(said) }
+}
+
+/// A disk that loses its power: what is on it at some moment is in a copy of it that is
+/// made while it is in use.
+struct Disk {
+    place: Place,
+}
+
+impl Disk {
+    /// A disk, or why there is none.
+    fn new() -> Result<Self, String> {
+        let this = Self { place: Place::new() };
+        for name in ["disk", "left"] {
+            std::fs::create_dir(this.place.at(name)).unwrap();
+        }
+        shell("truncate -s 32M \"$0\" && mkfs.ext4 -q -F \"$0\"", &[&this.place.at("image")])?;
+        std::fs::copy(this.place.at("image"), this.place.at("cut")).unwrap();
+        this.copy_out().map(|_| this)
+    }
+
+    /// Where it is mounted for the sensor.
+    fn mounted(&self) -> PathBuf {
+        self.place.at("disk")
+    }
+
+    /// The files that a power cut at this moment leaves.
+    fn cut(&self) -> PathBuf {
+        std::fs::copy(self.place.at("image"), self.place.at("cut")).unwrap();
+        self.copy_out().unwrap()
+    }
+
+    fn copy_out(&self) -> Result<PathBuf, String> {
+        let [cut, disk, left] = ["cut", "disk", "left"].map(|name| self.place.at(name));
+        let copy = "mount -o loop \"$0\" \"$1\" && cp -r \"$1/.\" \"$2\"";
+        let copy = format!("unshare --mount sh -c '{copy}' \"$0\" \"$1\" \"$2\"");
+        shell(&copy, &[&cut, &disk, &left]).map(|()| left)
+    }
+
+    /// Runs a test with a disk, or says why it is skipped.
+    fn run(test: impl FnOnce(&Network, &Self) + Send) {
+        Network::run(|network| match Self::new() {
+            Ok(disk) => test(network, &disk),
+            Err(why) => {
+                let _ = writeln!(std::io::stderr(), "power cut: skipped: {why}");
+            }
+        });
+    }
+}
+
+#[test]
+fn what_was_spooled_survives_a_power_cut() {
+    Disk::run(|network, disk| {
+        let (socket, spool) = (disk.place.at("socket"), disk.mounted().join("spool"));
+        let output = format!("-o unix:{} --spool {}", socket.display(), spool.display());
+        let line = format!("-i {WATCHED} --messages {output} --metrics 127.0.0.1:0");
+        let sensor = network.sense_on_image(&disk.mounted(), &disk.place.at("image"), &line);
+        let address = sensor.said().split("http://").nth(1).unwrap().split('/').next().unwrap();
+        network.send(&corpus::path(CAPTURE));
+        let said = loop {
+            let text = get(address, "/metrics");
+            let value = text.lines().find_map(|line| line.strip_prefix("mcpwatch_spool_bytes "));
+            match value.unwrap().parse::<u64>().unwrap() {
+                0 => thread::yield_now(),
+                bytes => break bytes,
+            }
+        };
+        let segments = segments(&disk.cut().join("spool"));
+        let size: u64 = segments.iter().map(|path| std::fs::metadata(path).unwrap().len()).sum();
+        assert!(size >= said, "{size} of {said}");
+        for segment in &segments {
+            assert!(Rows::open(segment).unwrap().map_while(Result::ok).count() > 0);
+        }
+        sensor.kill();
+    });
+}
+
+#[test]
+fn files_that_were_finished_survive_a_power_cut() {
+    Disk::run(|network, disk| {
+        let file = disk.mounted().join("f.jsonl");
+        let line = format!("-i {WATCHED} --messages --rotate 1s -o {}", file.display());
+        let sensor = network.sense_on_image(&disk.mounted(), &disk.place.at("image"), &line);
+        network.send(&corpus::path(CAPTURE));
+        let seen = sensor.root().join(disk.mounted().strip_prefix("/").unwrap());
+        let named = || {
+            let names = std::fs::read_dir(&seen).unwrap().map(|it| it.unwrap().file_name());
+            names.map(|name| name.into_string().unwrap()).find(|name| name.starts_with("f-"))
+        };
+        let name = loop {
+            match named() {
+                Some(name) => break name,
+                None => thread::yield_now(),
+            }
+        };
+        // Its name is there a moment before that is on the disk.
+        thread::sleep(Duration::from_millis(500));
+        let left = std::fs::read(disk.cut().join(&name)).unwrap();
+        assert!(!left.is_empty());
+        assert_eq!(left, std::fs::read(seen.join(&name)).unwrap());
+        sensor.kill();
     });
 }
 

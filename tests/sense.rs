@@ -112,6 +112,31 @@ fn findings_come_while_the_sensor_runs() {
 }
 
 #[test]
+fn where_the_card_tells_no_times_the_kernel_does() {
+    Network::run(|network| {
+        let folder = tempfile::tempdir().unwrap();
+        let statistics = folder.path().join("stats.json");
+        for (option, noted) in [("kernel", false), ("hardware", true)] {
+            let line = format!("--timestamps {option} -o - --stats {}", statistics.display());
+            let sensor = network.sense(&format!("-i {WATCHED} {line}"));
+            let note = "rx0: no hardware time stamps: its driver has none";
+            assert_eq!(sensor.said().contains(note), noted, "{}", sensor.said());
+            let sent = network.send(&corpus::path("p-py130-20sessions.pcap"));
+            let ended = sensor.end().exits(0);
+            let interface = &json(&statistics)["interfaces"][0];
+            assert_eq!(interface["timed_by_kernel"], sent);
+            assert_eq!(interface["timed_by_hardware"], 0);
+            let scanned = run_on("scan -o -", &corpus::path("p-py130-20sessions.pcap"));
+            assert_eq!(ended.lines().len(), scanned.lines().len());
+        }
+    });
+    if cfg!(feature = "libpcap") {
+        let refused = run("sense --check -i rx0 --capture libpcap --timestamps hardware").exits(2);
+        assert!(refused.stderr.contains("needs the ring"), "{}", refused.stderr);
+    }
+}
+
+#[test]
 fn losses_are_counted_to_the_frame() {
     Network::run(|network| {
         let folder = tempfile::tempdir().unwrap();

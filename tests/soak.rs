@@ -2,10 +2,12 @@
 //! and every frame is counted.
 //!
 //! The test sends a few thousand frames of each flood. For a soak by hand, say how
-//! many rounds of that, and read the table that comes out on standard error:
+//! many rounds of that, or for how long, and read the table that comes out on
+//! standard error:
 //!
 //! ```sh
 //! MCPWATCH_SOAK=100 cargo test --test tests soak -- --nocapture
+//! MCPWATCH_SOAK=60m cargo test --test tests soak -- --nocapture
 //! ```
 
 use std::io::Write;
@@ -26,8 +28,29 @@ const PAUSE: Duration = Duration::from_micros(100);
 /// What the sensor is allowed.
 const MEMCAP: u64 = 64 << 20;
 
-fn rounds() -> u32 {
-    std::env::var("MCPWATCH_SOAK").ok().map_or(2, |rounds| rounds.parse().unwrap())
+/// How long it goes on.
+#[derive(Clone, Copy, Debug)]
+enum Length {
+    Rounds(u32),
+    Time(Duration),
+}
+
+impl Length {
+    /// As asked for: a number of rounds, or of minutes (`60m`).
+    fn asked() -> Self {
+        let Ok(asked) = std::env::var("MCPWATCH_SOAK") else { return Self::Rounds(2) };
+        match asked.strip_suffix('m') {
+            Some(minutes) => Self::Time(Duration::from_secs(60 * minutes.parse::<u64>().unwrap())),
+            None => Self::Rounds(asked.parse().unwrap()),
+        }
+    }
+
+    fn is_over(self, round: u32, elapsed: Duration) -> bool {
+        match self {
+            Self::Rounds(rounds) => round >= rounds,
+            Self::Time(time) => elapsed >= time,
+        }
+    }
 }
 
 /// Every packet is somewhere, and every flow that was opened has ended.
@@ -54,8 +77,9 @@ fn floods_leave_memory_bounded_and_are_counted() {
         let findings = folder.path().join("findings.jsonl");
         let (stats, out) = (statistics.display(), findings.display());
         let options = format!("--memcap {MEMCAP} --workers 2 --ring 16M --messages");
+        let files = "--rotate 1M --keep 10m";
         let sensor =
-            network.sense(&format!("-i {WATCHED} {options} --rotate 1M --stats {stats} -o {out}"));
+            network.sense(&format!("-i {WATCHED} {options} {files} --stats {stats} -o {out}"));
         let started = Instant::now();
         let mut wire = Wire::open();
         let mut most = sensor.memory();
@@ -67,7 +91,11 @@ fn floods_leave_memory_bounded_and_are_counted() {
             }
         };
         say(format!("at the start: {} KiB", most >> 10));
-        for round in 0..rounds() {
+        let length = Length::asked();
+        for round in 0.. {
+            if length.is_over(round, started.elapsed()) {
+                break;
+            }
             for flood in &FLOODS {
                 let end = wire.sent + FRAMES;
                 while wire.sent < end {
@@ -78,7 +106,8 @@ fn floods_leave_memory_bounded_and_are_counted() {
                 let memory = sensor.memory();
                 most = most.max(memory);
                 let seconds = started.elapsed().as_secs();
-                say(format!("{round} {seconds:>5} s {:>8} KiB {}", memory >> 10, flood.name));
+                let (kib, sent) = (memory >> 10, wire.sent);
+                say(format!("{round} {seconds:>5} s {sent:>10} sent {kib:>8} KiB {}", flood.name));
             }
         }
         let ended = sensor.end();

@@ -6,12 +6,16 @@
 mod bounds;
 mod cli;
 #[cfg(target_os = "linux")]
+mod clock;
+#[cfg(target_os = "linux")]
 mod consumers;
 mod docs;
 mod evasion;
 #[cfg(feature = "flight")]
 mod flight;
 mod fuzz_corpus;
+#[cfg(all(target_os = "linux", feature = "libpcap"))]
+mod libpcap;
 mod names;
 #[cfg(target_os = "linux")]
 mod operate;

@@ -138,6 +138,32 @@ impl Block {
         self.lease = Some(lease);
     }
 
+    /// Whether a frame of so many bytes finds room.
+    #[cfg(all(unix, feature = "libpcap"))]
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        self.filled.saturating_add(bytes) <= BLOCK_SIZE || self.frames.is_empty()
+    }
+
+    /// Appends a frame; false if it cannot be.
+    #[cfg(all(unix, feature = "libpcap"))]
+    pub(super) fn push(
+        &mut self,
+        time: Timestamp,
+        link: LinkType,
+        original_len: u32,
+        data: &[u8],
+    ) -> bool {
+        let (Ok(offset), Ok(len)) = (u32::try_from(self.filled), u32::try_from(data.len())) else {
+            return false;
+        };
+        let size = BLOCK_SIZE.max(self.filled + data.len());
+        let Some(room) = self.room(size).get_mut(..data.len()) else { return false };
+        room.copy_from_slice(data);
+        self.advance(data.len());
+        self.frames.push(FrameRef { time, offset, len, original_len, link });
+        true
+    }
+
     /// Empties the block for the frames of `source` from `first_number` on, and
     /// gives back memory that only a giant record needed.
     pub(super) fn reset(&mut self, source: SourceId, first_number: u64) {

@@ -119,6 +119,12 @@ mod imp {
             })
         }
 
+        /// The expression.
+        #[cfg(unix)]
+        pub(in crate::capture) fn expression(&self) -> &str {
+            &self.expression
+        }
+
         /// Whether the expression is true of `frame`. It is not where it cannot
         /// be compiled for the frame's link type (`ether host` on raw IP).
         pub fn accepts(&mut self, frame: &Frame<'_>) -> bool {

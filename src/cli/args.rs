@@ -92,9 +92,19 @@ pub(crate) struct SenseArgs {
           value_parser = clap::value_parser!(u32).range(64..=i64::from(MAX_SNAP_LENGTH)))]
     pub(crate) snap_length: u32,
 
-    /// Memory that the kernel and mcpwatch share for each interface
+    /// What captures: the kernel's ring (Linux), or libpcap (needs the libpcap
+    /// feature) [default: ring on Linux, libpcap elsewhere]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) capture: Option<CaptureBy>,
+
+    /// Memory that the kernel and mcpwatch share for each interface, or libpcap's
+    /// buffer
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = parse_ring)]
     pub(crate) ring: u64,
+
+    /// Who says when a frame came: the kernel, or the card if it can (needs the ring)
+    #[arg(long, value_name = "WHOSE", default_value = "kernel")]
+    pub(crate) timestamps: Timestamps,
 
     /// Look only at frames for this system
     #[arg(long)]
@@ -175,6 +185,24 @@ pub(crate) struct ServiceArgs {
     /// How to write what it says on standard error
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
+}
+
+/// What captures frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CaptureBy {
+    /// A ring that the kernel and mcpwatch share.
+    Ring,
+    /// libpcap.
+    Libpcap,
+}
+
+/// Who says when a frame came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Timestamps {
+    /// The kernel.
+    Kernel,
+    /// The card.
+    Hardware,
 }
 
 /// How lines on standard error are written.

@@ -32,6 +32,7 @@ fn problems(args: &SenseArgs) -> Vec<String> {
         signatures(args),
         detection::policy(arguments).map(drop),
         detection::growing_keys(KeyStore::new(), &arguments.keylog).map(drop),
+        sense::backend(args).map(drop),
         sense::rotation(args).map(drop),
         sense::spool(args).map(drop),
         privileges::check(args),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::args::{SenseArgs, Turn};
+use super::args::{CaptureBy, SenseArgs, Timestamps, Turn};
 use super::keylogs::KeyLogs;
 use super::log::Entry;
 use super::outputs::Outputs;
@@ -15,7 +15,9 @@ use super::pid_file::PidFile;
 use super::reload::Reload;
 use super::view::{self, LiveView};
 use super::{Exit, check, complain, detection, log, print, privileges, signals};
-use crate::capture::live::{InterfaceState, InterfaceStatus, LiveCapture, LiveOptions, LiveStatus};
+use crate::capture::live::{
+    Backend, InterfaceState, InterfaceStatus, LiveCapture, LiveOptions, LiveStatus, TimeSource,
+};
 use crate::capture::{Block, Fill, Frame};
 use crate::detect::Pace;
 use crate::engine::{BlockSource, Engine, Limits, Statistics, coverage};
@@ -84,6 +86,11 @@ impl<'a> Sense<'a> {
         let engine = detection::engine(arguments, keys, sources, false, limits.clone(), pace)?;
         privileges::check(args)?;
         let options = LiveOptions {
+            backend: backend(args)?,
+            time_source: match args.timestamps {
+                Timestamps::Kernel => TimeSource::Kernel,
+                Timestamps::Hardware => TimeSource::Hardware,
+            },
             snap_length: args.snap_length,
             ring: args.ring,
             promiscuous: !args.no_promiscuous,
@@ -134,7 +141,7 @@ impl<'a> Sense<'a> {
         }
         if !arguments.quiet {
             let interfaces = source.live.status().interfaces();
-            interfaces.iter().filter_map(offloads).for_each(|note| note.say());
+            interfaces.iter().flat_map(notes).for_each(|note| note.say());
             let message = format!("watching {}", args.interface.join(", "));
             log::info("watching", message).with("interfaces", args.interface.clone()).say();
         }
@@ -201,6 +208,22 @@ fn pace(args: &SenseArgs) -> Pace {
     }
 }
 
+/// What captures, if it is there.
+pub(super) fn backend(args: &SenseArgs) -> Result<Backend, String> {
+    let backend = match args.capture {
+        None => Backend::default(),
+        Some(CaptureBy::Ring) => Backend::Ring,
+        Some(CaptureBy::Libpcap) => Backend::Libpcap,
+    };
+    backend.check().map_err(|error| error.to_string())?;
+    match (backend, args.timestamps) {
+        (Backend::Libpcap, Timestamps::Hardware) => {
+            Err("--timestamps hardware needs the ring: libpcap does not say whose they are".into())
+        }
+        _ => Ok(backend),
+    }
+}
+
 /// When files are to be followed by others.
 pub(super) fn rotation(args: &SenseArgs) -> Result<Option<Rotation>, String> {
     if args.rotate.is_empty() {
@@ -264,6 +287,21 @@ fn queue(memcap: u64) -> QueueLimits {
     let rows = usize::try_from(memcap / 32 / ROW).unwrap_or(usize::MAX);
     let QueueLimits { rows: most, patience } = QueueLimits::default();
     QueueLimits { rows: rows.clamp(64, most), patience }
+}
+
+/// What is worth a warning of an interface at the start.
+fn notes(status: &InterfaceStatus) -> impl Iterator<Item = Entry> {
+    offloads(status).into_iter().chain(untimed(status))
+}
+
+/// A note on times that the card does not tell, though it was asked to.
+fn untimed(status: &InterfaceStatus) -> Option<Entry> {
+    let InterfaceStatus { name, untimed, .. } = status;
+    let why = untimed.as_ref()?;
+    let message = format!(
+        "{name}: no hardware time stamps: {why}; where they are missing, the kernel's are used"
+    );
+    Some(log::warning("timestamps", message).with("interface", name.as_str()))
 }
 
 /// A note on offloads of an interface, if any are on.
@@ -381,6 +419,10 @@ impl BlockSource for Interfaces {
 
     fn keys(&mut self) -> Option<KeyLogPart> {
         self.key_logs.take()
+    }
+
+    fn tells_time(&self) -> bool {
+        true
     }
 
     fn wants_statistics(&mut self) -> bool {

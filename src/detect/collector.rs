@@ -278,7 +278,7 @@ impl Collector {
         if conversation.summary_due.is_some() {
             return;
         }
-        let last = conversation.summarised.unwrap_or(conversation.first.time);
+        let last = conversation.summarised.unwrap_or(conversation.begun);
         let due = last.after(interval);
         conversation.summary_due = Some(due);
         self.summaries.insert((due, id));
@@ -898,7 +898,7 @@ impl Collector {
         state.tls = flow.tls.clone();
         let (client, server) = (flow.facts.client.ip(), flow.facts.server.ip());
         state.server_name = self.names.name_of(client, server, at.time).map(str::to_owned);
-        state.seen = self.now;
+        (state.begun, state.seen) = (self.now, self.now);
         state.charge = state.memory();
         self.memory += state.charge;
         self.conversations.insert(conversation, state);

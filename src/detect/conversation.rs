@@ -72,6 +72,8 @@ pub(super) struct Conversation {
     pub(super) ordinal: u32,
     pub(super) first: PacketRef,
     pub(super) last: PacketRef,
+    /// When it was first seen, by table time.
+    pub(super) begun: Timestamp,
     /// When it was last seen, by table time.
     pub(super) seen: Timestamp,
     pub(super) verdict: Verdict,
@@ -140,6 +142,7 @@ impl Conversation {
             ordinal,
             first: at,
             last: at,
+            begun: Timestamp::MIN,
             seen: Timestamp::MIN,
             verdict: Verdict::default(),
             reported: None,

@@ -80,7 +80,8 @@ impl Repeats {
         at: Timestamp,
     ) -> bool {
         let Some(limit) = self.limit else { return true };
-        if at.since(self.begun) >= WINDOW {
+        // The clock may have been set back.
+        if at.since(self.begun) >= WINDOW || self.begun.since(at) >= WINDOW {
             self.begun = at;
             self.counts.clear();
         }

@@ -9,6 +9,10 @@ use crate::time::Timestamp;
 /// How often, in capture time, what has timed out is looked for.
 const PERIOD: Duration = Duration::from_secs(1);
 
+/// A source that tells of the passing of time lets no more pass than this between what
+/// it tells: if its time jumps further ahead, a clock was set.
+const JUMP: i64 = 10_000_000_000;
+
 /// Time has passed, as the packet of that ordinal told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tick {
@@ -39,6 +43,7 @@ impl From<Tick> for Order {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     packets: u64,
+    jumps: Option<Jumps>,
     flow: FlowClock,
     flow_time: Timestamp,
     ticked: Timestamp,
@@ -47,11 +52,35 @@ pub(super) struct Clock {
 impl Default for Clock {
     fn default() -> Self {
         let (flow, never) = (FlowClock::default(), Timestamp::MIN);
-        Self { packets: 0, flow, flow_time: never, ticked: never }
+        Self { packets: 0, jumps: None, flow, flow_time: never, ticked: never }
+    }
+}
+
+/// What a clock was set ahead by, where that can be told from time that passed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Jumps {
+    last: Option<i64>,
+    sum: i64,
+}
+
+impl Jumps {
+    /// The time without them.
+    fn without(&mut self, time: Timestamp) -> Timestamp {
+        let time = time.as_nanos();
+        let ahead = time.saturating_sub(self.last.replace(time).unwrap_or(time));
+        if ahead > JUMP {
+            self.sum = self.sum.saturating_add(ahead);
+        }
+        Timestamp::from_nanos(time.saturating_sub(self.sum))
     }
 }
 
 impl Clock {
+    /// For a source that tells of the passing of time, or one that does not.
+    pub(super) fn of(tells_time: bool) -> Self {
+        Self { jumps: tells_time.then(Jumps::default), ..Self::default() }
+    }
+
     /// Counts a frame; a tick if it is time for one.
     pub(super) fn on_frame(&mut self, time: Timestamp) -> Option<Tick> {
         self.packets += 1;
@@ -68,6 +97,7 @@ impl Clock {
     }
 
     fn tick(&mut self, time: Timestamp, ordinal: u64) -> Option<Tick> {
+        let time = self.jumps.as_mut().map_or(time, |jumps| jumps.without(time));
         self.flow_time = self.flow.tick(time);
         if self.flow_time.since(self.ticked) < PERIOD {
             return None;
@@ -146,5 +176,42 @@ mod tests {
             assert!(told.is_sorted());
             assert!(told.last().unwrap().since(seconds(1001 + years)).as_secs() <= 3);
         }
+    }
+
+    /// Where time is told as it passes, a clock that is set costs no time at all,
+    /// whichever way and however often.
+    #[test]
+    fn a_clock_that_is_set_lets_no_time_pass() {
+        let hour = 3600;
+        let mut clock = Clock::of(true);
+        let mut table = Vec::new();
+        for (second, set) in (0..).zip([0, hour, 0, -hour, hour, 0]) {
+            let at =
+                |half| Timestamp::from_nanos((1_000_000 + second + set) * 1_000_000_000 + half);
+            table.extend(clock.on_frame(at(0)).map(|tick| tick.flow_time));
+            table.extend(clock.on_time(at(500_000_000)).map(|tick| tick.flow_time));
+        }
+        assert!(table.is_sorted());
+        assert!(table.last().unwrap().since(table[0]).as_secs() <= 12, "{table:?}");
+        // A capture in a file may have hours without a frame.
+        let mut clock = Clock::of(false);
+        let at = |seconds: i64| Timestamp::from_nanos(seconds * 1_000_000_000);
+        let first = clock.on_frame(at(0)).unwrap();
+        let tick = clock.on_frame(at(hour)).unwrap();
+        assert_eq!(tick.flow_time.since(first.flow_time).as_secs(), 3600);
+    }
+
+    /// Frames of two interfaces, or of one and the system's clock, whose times differ.
+    #[test]
+    fn clocks_that_differ_do_not_make_time_run() {
+        let mut clock = Clock::of(true);
+        let mut last = Timestamp::MIN;
+        for step in 0..100_i64 {
+            for apart in [0, 86_400 * 365] {
+                clock.on_frame(Timestamp::from_nanos((1_000 + apart) * 1_000_000_000 + step));
+                last = clock.moment().flow_time;
+            }
+        }
+        assert!(last.as_nanos() < 1_001 * 1_000_000_000);
     }
 }

@@ -77,7 +77,7 @@ impl Limits {
         const FIXED: u64 = 16 << 20;
         let mut limits = Self::default();
         let bytes = bytes.saturating_sub(FIXED).max(bytes / 4);
-        let whole = usize::try_from(bytes).unwrap_or(usize::MAX) / 8 * 7;
+        let whole = usize::try_from(bytes).unwrap_or(usize::MAX) / 4 * 3;
         let share = whole / workers.get();
         let flow = &mut limits.flow;
         flow.max_state_total = share / 4;
@@ -113,6 +113,12 @@ pub trait BlockSource: Send {
     /// Secrets of TLS that came since the block before, to be used from this one on.
     fn keys(&mut self) -> Option<KeyLogPart> {
         None
+    }
+
+    /// Whether blocks tell of the passing of time where no frame does, so that a time far
+    /// ahead of the one before means that a clock was set.
+    fn tells_time(&self) -> bool {
+        false
     }
 
     /// Whether the sink is to be told of all counters after this block.
@@ -405,6 +411,7 @@ impl Worker {
     /// Runs all frames of `source`, block by block.
     fn replay(&mut self, source: &mut (impl BlockSource + ?Sized), sink: &mut dyn FindingSink) {
         let mut block = Block::new();
+        self.clock = Clock::of(source.tells_time());
         while source.fill(&mut block) == Fill::Block {
             if let Some(engine) = source.update() {
                 self.renew(&engine);

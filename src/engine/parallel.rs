@@ -123,7 +123,8 @@ pub(super) fn run(
         }
         let mut decoder = engine.decoder();
         let dispatcher = scope.spawn(move || {
-            let mut dispatch = Dispatch::new(engine, inboxes, announce);
+            let tells_time = source.tells_time();
+            let mut dispatch = Dispatch::new(engine, inboxes, announce, tells_time);
             loop {
                 let mut block = recycled.try_recv().unwrap_or_default();
                 match source.fill(&mut block) {
@@ -239,10 +240,15 @@ struct Dispatch {
 }
 
 impl Dispatch {
-    fn new(engine: &Engine, inboxes: Vec<Sender<Batch>>, announce: Sender<Announced>) -> Self {
+    fn new(
+        engine: &Engine,
+        inboxes: Vec<Sender<Batch>>,
+        announce: Sender<Announced>,
+        tells_time: bool,
+    ) -> Self {
         let hasher = engine.hasher.clone();
         let keys = Keys::new(Arc::clone(&engine.keys));
-        Self { inboxes, announce, clock: Clock::default(), hasher, keys }
+        Self { inboxes, announce, clock: Clock::of(tells_time), hasher, keys }
     }
 
     fn counters(&self) -> EngineCounters {

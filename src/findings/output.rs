@@ -210,6 +210,7 @@ impl PartialFile {
         self.file.sync_data()?;
         fs::rename(&self.partial, &self.target)?;
         self.on_drop = OnDrop::Keep;
+        sync_folder_of(&self.target);
         Ok(())
     }
 
@@ -226,6 +227,14 @@ impl Drop for PartialFile {
             let _ = fs::remove_file(&self.partial);
         }
     }
+}
+
+/// Sees to it that the name of a file survives a power cut. Where folders cannot be
+/// opened or synchronised, the file system must do with what it does by itself.
+pub(crate) fn sync_folder_of(path: &Path) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = File::open(folder.unwrap_or(Path::new(".")));
+    let _ = folder.and_then(|folder| folder.sync_all());
 }
 
 /// Bytes in a file; none if it cannot be told.

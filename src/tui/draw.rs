@@ -439,6 +439,7 @@ mod tests {
             name: name.to_owned(),
             state,
             counters,
+            untimed: None,
             ring_blocks: 64,
             ring_blocks_used: if lost > 0 { 61 } else { 2 },
             offloads: Vec::new(),

@@ -4,20 +4,28 @@
 //! Making one takes the rights of an administrator and the programs `unshare` and
 //! `ip`; where they are missing, tests say that they are skipped.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
+use std::net::{SocketAddrV4, TcpStream};
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mcpwatch::capture::{Block, Fill, LinkType, Reader, SourceId};
 use pnet_datalink::{Channel, Config, DataLinkSender};
+use rustix::net::sockopt::set_txtime;
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketType, TxTimeFlags,
+    sendmsg_addr, socket,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::time::ClockId;
 
 use super::packet::on_network;
 use super::run::{Run, mcpwatch};
@@ -89,7 +97,7 @@ impl Network {
     }
 
     /// Lets the calling thread, and what it starts, see this network alone.
-    fn enter(&self) {
+    pub(crate) fn enter(&self) {
         let file = File::open(format!("/proc/{}/ns/net", self.holder.id())).unwrap();
         move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
     }
@@ -113,6 +121,16 @@ impl Network {
     /// these options, and waits until it watches.
     pub(crate) fn sense_on_disk(&self, folder: &Path, options: &str, line: &str) -> Sensor {
         let mut sensor = Sensor::spawn(on_disk(folder, options, line));
+        sensor.wait_for("watching");
+        sensor
+    }
+
+    /// Starts `mcpwatch sense` with the file system of `image` in `folder`, and waits until
+    /// it watches.
+    pub(crate) fn sense_on_image(&self, folder: &Path, image: &Path, line: &str) -> Sensor {
+        // Nothing is written by itself while the test lasts.
+        let mount = "mount -o loop,commit=300 \"$0\" \"$1\"";
+        let mut sensor = Sensor::spawn(mounted(mount, image.as_os_str(), folder, line));
         sensor.wait_for("watching");
         sensor
     }
@@ -180,15 +198,16 @@ impl Drop for Network {
 /// `mcpwatch sense` with the words of `line`, which sees a file system in memory where
 /// `folder` is.
 fn on_disk(folder: &Path, options: &str, line: &str) -> Command {
+    mounted("mount -t tmpfs -o \"$0\" disk \"$1\"", options.as_ref(), folder, line)
+}
+
+/// `mcpwatch sense` with the words of `line`, which sees in `folder` what a command of the
+/// shell mounts there.
+fn mounted(mount: &str, what: &OsStr, folder: &Path, line: &str) -> Command {
     let inner = mcpwatch(["sense"].into_iter().chain(line.split_whitespace()));
     let mut command = Command::new("unshare");
-    command.args([
-        "--mount",
-        "sh",
-        "-c",
-        "mount -t tmpfs -o \"$0\" disk \"$1\" && shift && exec \"$@\"",
-    ]);
-    command.arg(options).arg(folder).arg(inner.get_program()).args(inner.get_args());
+    command.args(["--mount", "sh", "-c"]).arg(format!("{mount} && shift && exec \"$@\""));
+    command.arg(what).arg(folder).arg(inner.get_program()).args(inner.get_args());
     for (name, value) in inner.get_envs() {
         match value {
             Some(value) => command.env(name, value),
@@ -225,6 +244,45 @@ impl Wire {
 
     pub(crate) fn send(&mut self, frame: &[u8]) {
         self.sender.send_to(frame, None).unwrap().unwrap();
+        self.sent += 1;
+        if self.sent.is_multiple_of(100) {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Sends packets that the watched interface takes to have come at another time: the
+/// kernel keeps the time that a sender gives with a packet (`SO_TXTIME`) on its way to the
+/// other end, where it would be put on otherwise.
+pub(crate) struct TimedWire {
+    socket: OwnedFd,
+    pub(crate) sent: u64,
+}
+
+impl TimedWire {
+    pub(crate) fn open() -> Self {
+        ip("link set tx0 arp off");
+        ip("addr add 198.18.0.1/32 dev tx0");
+        ip("route add default dev tx0");
+        let raw = Some(rustix::net::ipproto::RAW);
+        let socket = socket(AddressFamily::INET, SocketType::RAW, raw).unwrap();
+        set_txtime(&socket, ClockId::Realtime, TxTimeFlags::empty()).unwrap();
+        Self { socket, sent: 0 }
+    }
+
+    /// Sends the IPv4 packet in an Ethernet frame as if the clock were so many seconds
+    /// ahead.
+    pub(crate) fn send(&mut self, frame: &[u8], ahead: i64) {
+        let packet = &frame[14..];
+        let to: [u8; 4] = packet[16..20].try_into().unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let time = i64::try_from(now.as_nanos()).unwrap() + ahead * 1_000_000_000;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(TxTime(1))];
+        let mut with = SendAncillaryBuffer::new(&mut space);
+        assert!(with.push(SendAncillaryMessage::TxTime(time.try_into().unwrap())));
+        let to = SocketAddrV4::new(to.into(), 0);
+        let packet = [IoSlice::new(packet)];
+        sendmsg_addr(&self.socket, &to, &packet, &mut with, SendFlags::empty()).unwrap();
         self.sent += 1;
         if self.sent.is_multiple_of(100) {
             thread::sleep(Duration::from_millis(1));

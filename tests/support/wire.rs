@@ -72,6 +72,11 @@ impl Wire {
         self.segment(&mut connection, Side::Client, ACK, &[]);
     }
 
+    /// The bytes of the frames since the last call.
+    pub(crate) fn take_frames(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.frames).into_iter().map(|frame| frame.data).collect()
+    }
+
     /// The bytes of all frames.
     pub(crate) fn into_frames(self) -> Vec<Vec<u8>> {
         self.frames.into_iter().map(|frame| frame.data).collect()

@@ -34,7 +34,7 @@ pub enum LiveError {
     UnreadLink {
         /// The interface.
         name: String,
-        /// The kernel's number of the type (`ARPHRD_*`).
+        /// The kernel's number of the type (`ARPHRD_*`), or libpcap's (`DLT_*`).
         hardware: u16,
     },
     /// The system refused something.
@@ -55,10 +55,27 @@ pub enum LiveError {
         /// Why.
         reason: String,
     },
-    /// Live capture is not part of this build.
-    #[error("{name}: this build cannot capture on this system")]
-    NotBuilt {
+    /// What libpcap says.
+    #[error("{name}: {reason}")]
+    Libpcap {
         /// The interface.
         name: String,
+        /// What is wrong.
+        reason: String,
     },
+    /// This build was made without libpcap.
+    #[error(
+        "this build cannot capture through libpcap: install its development files \
+         (Debian: libpcap-dev), then 'cargo install mcpwatch --features libpcap'"
+    )]
+    NoLibpcap,
+    /// This system has no ring of packet sockets.
+    #[error("only Linux has the ring; capture through libpcap")]
+    NoRing,
+}
+
+/// Where this program lies, for a command that is to be typed.
+#[cfg(any(target_os = "linux", all(unix, feature = "libpcap")))]
+pub(super) fn program() -> String {
+    std::env::current_exe().map_or("mcpwatch".into(), |path| path.display().to_string())
 }

@@ -35,16 +35,23 @@ const TAG: usize = 4;
 /// The tag's protocol where the kernel does not tell it.
 const DOT1Q: u16 = 0x8100;
 
-/// Finds the frames of a block and puts their VLAN tags back.
+/// Set where the time of a frame is the card's.
+const HARDWARE_TIME: u32 = libc::TP_STATUS_TS_RAW_HARDWARE | libc::TP_STATUS_TS_SYS_HARDWARE;
+
+/// Finds the frames of a block and puts their VLAN tags back. Of how many of them the
+/// card told when they came.
 pub(super) fn find(
     block: &mut [u8],
     link: LinkType,
     found: &mut Found<'_>,
     counters: &mut CaptureCounters,
-) {
+) -> u64 {
     let mut at = word(block, BLOCK_FIRST) as usize;
+    let mut timed_by_hardware = 0;
     for _ in 0..word(block, BLOCK_FRAMES) {
-        let Some(frame) = frame(block, at, link) else { return };
+        let Some(frame) = frame(block, at, link) else { break };
+        let status = word(block, at + offset_of!(tpacket3_hdr, tp_status));
+        timed_by_hardware += u64::from(status & HARDWARE_TIME != 0);
         counters.frames += 1;
         counters.bytes += u64::from(frame.len);
         if frame.len < frame.original_len {
@@ -52,10 +59,11 @@ pub(super) fn find(
         }
         found.frames.push(frame);
         match word(block, at + offset_of!(tpacket3_hdr, tp_next_offset)) {
-            0 => return,
+            0 => break,
             next => at = at.saturating_add(next as usize),
         }
     }
+    timed_by_hardware
 }
 
 /// The frame whose header stands at `at`.
@@ -227,6 +235,17 @@ mod tests {
             let (raw, _) = found(block, LinkType::RAW);
             assert_eq!(raw[0].0, bytes);
         }
+    }
+
+    #[test]
+    fn times_of_the_card_are_told_from_the_kernels() {
+        let stamped = |status| Written { vlan: Some((status, 0, 0)), ..Written::plain(b"frame") };
+        let (card, old) = (libc::TP_STATUS_TS_RAW_HARDWARE, libc::TP_STATUS_TS_SYS_HARDWARE);
+        let mut bytes = block(&[card, libc::TP_STATUS_TS_SOFTWARE, 0, old].map(stamped));
+        let mut refs = Block::new();
+        let mut counters = CaptureCounters::default();
+        let by_hardware = find(&mut bytes, LinkType::RAW, &mut refs.parts().1, &mut counters);
+        assert_eq!((by_hardware, counters.frames), (2, 4));
     }
 
     #[test]

@@ -15,7 +15,7 @@
 use std::io;
 use std::mem::{offset_of, size_of, zeroed};
 use std::ops::{Deref, DerefMut};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use libc::{c_int, c_void, socklen_t};
 
+use super::tap::KernelCounts;
 use crate::capture::filter::Instruction;
 
 /// Where the status of a block stands in it.
@@ -60,15 +61,13 @@ pub(super) struct Failure {
     pub(super) error: io::Error,
 }
 
-/// What the kernel counted since it was last asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct KernelCounts {
-    /// Frames that came, lost or not.
-    pub(super) frames: u64,
-    /// Frames for which the ring had no room.
-    pub(super) lost: u64,
-    /// How often the ring ran full.
-    pub(super) freezes: u64,
+/// Why a card does not tell when each frame came.
+#[derive(Debug)]
+pub(super) enum Untimed {
+    /// It tells of some.
+    Some,
+    /// The system refuses.
+    Refused(io::Error),
 }
 
 /// A socket that is bound to an interface and does not receive yet.
@@ -124,23 +123,56 @@ impl Socket {
     /// ethtool_value`).
     fn ethtool(&self, name: &str, command: u32) -> Option<u32> {
         let mut value = [command, 0];
+        // SAFETY: these commands read and write two words.
+        let done = unsafe { self.request(name, libc::SIOCETHTOOL, &mut value) };
+        done.ok().and_then(|()| value.last().copied())
+    }
+
+    /// Takes the times of frames from the card of the interface of that name, as far as
+    /// it tells them; the kernel's stand in for the others. What else was asked of the
+    /// card (by a daemon that keeps its clock) is left as it is.
+    pub(super) fn hardware_times(&self, name: &str) -> Result<(), Untimed> {
+        let wanted = c_int::try_from(libc::SOF_TIMESTAMPING_RAW_HARDWARE).unwrap_or_default();
+        self.set(libc::PACKET_TIMESTAMP, &wanted, "asking for the card's times")
+            .map_err(|failure| Untimed::Refused(failure.error))?;
+        let all = c_int::try_from(libc::HWTSTAMP_FILTER_ALL).unwrap_or_default();
+        let mut config = libc::hwtstamp_config { flags: 0, tx_type: 0, rx_filter: 0 };
+        // SAFETY: the request reads and writes a `hwtstamp_config`.
+        let known = unsafe { self.request(name, libc::SIOCGHWTSTAMP, &mut config) };
+        if known.is_ok() && config.rx_filter == all {
+            return Ok(());
+        }
+        config.rx_filter = all;
+        // SAFETY: as above.
+        match unsafe { self.request(name, libc::SIOCSHWTSTAMP, &mut config) } {
+            Ok(()) if config.rx_filter == all => Ok(()),
+            Ok(()) => Err(Untimed::Some),
+            Err(error) => Err(Untimed::Refused(error)),
+        }
+    }
+
+    /// Makes a request about the interface of that name.
+    ///
+    /// # Safety
+    /// The kernel must read and write no more than a `T` for it, and all that it may
+    /// write must be valid in a `T`.
+    unsafe fn request<T>(&self, name: &str, code: libc::c_ulong, value: &mut T) -> io::Result<()> {
         // SAFETY: all zeros is a valid `ifreq`.
         let mut request: libc::ifreq = unsafe { zeroed() };
         // The last byte stays zero.
         let room = request.ifr_name.len() - 1;
         if name.len() > room {
-            return None;
+            return Err(io::ErrorKind::InvalidInput.into());
         }
         for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
             *to = libc::c_char::from_ne_bytes([from]);
         }
-        request.ifr_ifru.ifru_data = value.as_mut_ptr().cast();
-        // SAFETY: the request names an interface and points to two words, which these
-        // commands read and write; both live during the call.
-        let done = unsafe {
-            libc::ioctl(self.fd.as_raw_fd(), libc::SIOCETHTOOL as _, ptr::from_mut(&mut request))
-        };
-        if done < 0 { None } else { value.last().copied() }
+        request.ifr_ifru.ifru_data = ptr::from_mut(value).cast();
+        // SAFETY: the request names an interface and points to the value, which is what
+        // the kernel takes it for, as the caller says; both live during the call.
+        let done =
+            unsafe { libc::ioctl(self.fd.as_raw_fd(), code as _, ptr::from_mut(&mut request)) };
+        if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// Sees to it that the socket receives frames for others too, as long as it
@@ -320,24 +352,10 @@ impl Ring {
     }
 }
 
-/// Waits until a block may be ready, an error waits, or time is up.
-pub(super) fn wait<'a>(rings: impl Iterator<Item = &'a Ring>, timeout: Duration) -> io::Result<()> {
-    let mut polled: Vec<libc::pollfd> = rings
-        .map(|ring| libc::pollfd {
-            fd: ring.socket.fd.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        })
-        .collect();
-    let millis = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
-    let len = libc::nfds_t::try_from(polled.len()).unwrap_or_default();
-    // SAFETY: `polled` is writable for `len` entries.
-    match unsafe { libc::poll(polled.as_mut_ptr(), len, millis) } {
-        0.. => Ok(()),
-        _ => match io::Error::last_os_error() {
-            error if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            error => Err(error),
-        },
+impl AsFd for Ring {
+    /// Readable when a block may be ready.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.fd.as_fd()
     }
 }
 

@@ -16,6 +16,10 @@ crate::counters! {
         bytes,
         /// Frames lost because the ring was full.
         lost,
+        /// Frames of which the card told when they came.
+        timed_by_hardware,
+        /// Frames of which the kernel did.
+        timed_by_kernel,
         /// How often the ring ran full.
         ring_full,
         /// How often the interface went down.
@@ -64,6 +68,8 @@ pub struct InterfaceStatus {
     /// Its offloads that join frames before they are captured, as ethtool calls
     /// them.
     pub offloads: Vec<&'static str>,
+    /// Why its card does not tell when each frame came, though it was asked to.
+    pub untimed: Option<String>,
 }
 
 /// How all interfaces fare. Clones see the same.
@@ -93,6 +99,7 @@ impl LiveStatus {
         self.lock().pressure
     }
 
+    #[cfg(any(target_os = "linux", all(unix, feature = "libpcap")))]
     pub(super) fn show(
         &self,
         interfaces: Vec<InterfaceStatus>,

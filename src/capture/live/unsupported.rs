@@ -13,11 +13,11 @@ pub enum LiveCapture {}
 impl LiveCapture {
     /// Always an error.
     pub fn open(
-        names: &[String],
-        _options: LiveOptions,
+        _names: &[String],
+        options: LiveOptions,
         _stop: Arc<AtomicBool>,
     ) -> Result<Self, LiveError> {
-        Err(LiveError::NotBuilt { name: names.first().cloned().unwrap_or_default() })
+        Err(options.backend.check().err().unwrap_or(LiveError::NoLibpcap))
     }
 
     /// Fills `block` with what comes next.

@@ -389,6 +389,30 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_loses_nothing_and_holds_no_file_up() {
+        static NOW: AtomicU64 = AtomicU64::new(EPOCH);
+        let clock = || UNIX_EPOCH + Duration::from_secs(NOW.load(Ordering::Relaxed));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("findings.jsonl");
+        let period = Duration::from_secs(1);
+        let rotation = Rotation { period: Some(period), keep: Some(7200 * period), size: None };
+        let mut sink =
+            RotatingSink::with_clock(&path, Format::JsonLines, at_once(), rotation, clock).unwrap();
+        // Ahead by an hour, right again, back by an hour, right again.
+        for (files, now) in (1..).zip([EPOCH, EPOCH + 3600, EPOCH, EPOCH - 3600, EPOCH]) {
+            NOW.store(now, Ordering::Relaxed);
+            sink.tick(Instant::now()).unwrap();
+            sink.write(&samples::detection()).unwrap();
+            // The time of a file passes, whatever the clock says meanwhile.
+            std::thread::sleep(period);
+            sink.tick(Instant::now()).unwrap();
+            assert_eq!(names(folder.path()).len(), files);
+        }
+        Box::new(sink).finish().unwrap();
+        assert_eq!((names(folder.path()).len(), lines(folder.path())), (5, 5));
+    }
+
+    #[test]
     fn files_end_at_a_size_in_every_format() {
         let rotation = Rotation { size: Some(1), ..Default::default() };
         for format in Format::ALL {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sha2::{Digest, Sha256};
 
 use super::super::{SinkError, Target};
+use crate::findings::output::sync_folder_of;
 
 /// Says how many batches of which segment were delivered.
 const NOTE: &str = "delivered";
@@ -43,6 +44,7 @@ impl Folder {
         let path = spools.join(name(&target.0));
         let error = |error: io::Error| Target(path.display().to_string()).error(error);
         create(&path).map_err(error)?;
+        sync_folder_of(&path);
         let mut options = OpenOptions::new();
         let note = options.read(true).write(true).create(true).truncate(false);
         let mut note = note.open(path.join(NOTE)).map_err(error)?;

@@ -6,10 +6,11 @@
 //!                        └─ (memory, while the disk takes nothing)
 //! ```
 //!
-//! Every batch is written to a segment file, an Arrow IPC stream, before the consumer
-//! gets it; a file that has been delivered is removed. What is left when the process
-//! ends, in order or not, is delivered by the next one; a note on disk says how far the
-//! last one had come. The spool is bounded: when it is full, the oldest segment goes,
+//! Every batch is written to a segment file, an Arrow IPC stream, and is on the disk
+//! before the consumer gets it; a file that has been delivered is removed. What is left
+//! when the process or the machine ends, in order or not, is delivered by the next one; a
+//! note says how far the last one had come. (The note is not waited for: if it is lost,
+//! batches are delivered twice.) The spool is bounded: when it is full, the oldest segment goes,
 //! and its rows are counted as lost. When the disk takes nothing, a few batches wait
 //! in memory, so that a consumer who keeps up loses nothing by it.
 

@@ -1,5 +1,5 @@
 //! One segment file: an Arrow IPC stream of which every batch is whole on disk as soon
-//! as it is written.
+//! as it is written, and survives a power cut.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, Write};
@@ -12,6 +12,7 @@ use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 
 use super::super::consumer::Refused;
 use crate::findings::batch::{BatchPolicy, Batcher};
+use crate::findings::output::sync_folder_of;
 use crate::findings::read;
 use crate::findings::schema::arrow_schema;
 
@@ -29,6 +30,7 @@ impl SegmentWriter {
         let options = IpcWriteOptions::try_new(8, false, MetadataVersion::V5)?;
         let encoder = StreamWriter::try_new_with_options(Vec::new(), &arrow_schema(), options)?;
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        sync_folder_of(path);
         Ok(Self { file, encoder, len: 0 })
     }
 
@@ -37,12 +39,12 @@ impl SegmentWriter {
         self.len
     }
 
-    /// Appends a batch, wholly or not at all; how many bytes that took. After an error
-    /// nothing more may be appended.
+    /// Appends a batch, wholly or not at all, and waits until the disk has it; how many
+    /// bytes that took. After an error nothing more may be appended.
     pub(super) fn append(&mut self, batch: &RecordBatch) -> Result<u64, Refused> {
         self.encoder.write(batch)?;
         let bytes = std::mem::take(self.encoder.get_mut());
-        if let Err(error) = self.file.write_all(&bytes) {
+        if let Err(error) = self.file.write_all(&bytes).and_then(|()| self.file.sync_data()) {
             // What there is of the batch is left out by readers, if it has to stay.
             let _ = self.file.set_len(self.len);
             return Err(error.into());

@@ -1,0 +1,161 @@
+//! An interface watched through a ring that the kernel and the program share.
+
+use std::io;
+
+use super::interfaces::Interface;
+use super::ring::{Failure, Geometry, Lease, Ring, Socket, Untimed};
+use super::{LiveError, LiveOptions, MAX_SNAP_LENGTH, MIN_RING, TimeSource};
+use crate::capture::LinkType;
+use crate::capture::filter::Instruction;
+
+/// Bytes of a block of a ring.
+const BLOCK_SIZE: u32 = 1 << 20;
+
+/// Fewer blocks make no ring: some are being worked on while others are filled.
+const MIN_BLOCKS: u32 = (MIN_RING >> 20) as u32;
+
+/// An interface with its ring.
+#[derive(Debug)]
+pub(super) struct RingTap {
+    pub(super) ring: Ring,
+    pub(super) link: LinkType,
+    pub(super) filters_here: bool,
+    pub(super) offloads: Vec<&'static str>,
+    pub(super) untimed: Option<String>,
+}
+
+impl RingTap {
+    /// Sets all up; nothing is received yet.
+    pub(super) fn open(
+        name: &str,
+        found: &Interface,
+        options: &LiveOptions,
+    ) -> Result<Self, LiveError> {
+        let of = |failure: Failure| failure.of(name);
+        let socket = Socket::open(found.index).map_err(of)?;
+        let hardware = socket.hardware().map_err(of)?;
+        let Some(link) = link_type(hardware) else {
+            return Err(LiveError::UnreadLink { name: name.to_owned(), hardware });
+        };
+        let program = match &options.filter {
+            None => None,
+            Some(filter) => filter
+                .kernel_program(link)
+                .map_err(|reason| LiveError::Filter { name: name.to_owned(), reason })?,
+        };
+        let filters_here = options.filter.is_some() && program.is_none();
+        if let Some(program) = with_snap_length(program, options.snap_length) {
+            socket.attach(&program).map_err(of)?;
+        }
+        if options.promiscuous {
+            socket.promiscuous().map_err(of)?;
+        }
+        if found.loopback {
+            // What is sent there comes back: each frame would be seen twice.
+            socket.ignore_outgoing().map_err(of)?;
+        }
+        let offloads = socket.offloads(name);
+        let untimed = match options.time_source {
+            TimeSource::Kernel => None,
+            TimeSource::Hardware => socket.hardware_times(name).err().map(|why| why.told(name)),
+        };
+        let blocks = u32::try_from(options.ring / u64::from(BLOCK_SIZE)).unwrap_or(u32::MAX);
+        let geometry = Geometry {
+            block_size: BLOCK_SIZE,
+            blocks: blocks.max(MIN_BLOCKS),
+            block_timeout: options.block_timeout,
+        };
+        let ring = socket.map(geometry).map_err(of)?;
+        Ok(Self { ring, link, filters_here, offloads, untimed })
+    }
+
+    /// The next block of the ring, if the kernel has handed it over.
+    pub(super) fn take(&mut self) -> Option<(Lease, LinkType)> {
+        Some((self.ring.take()?, self.link))
+    }
+}
+
+impl Failure {
+    pub(super) fn of(self, name: &str) -> LiveError {
+        let name = name.to_owned();
+        if self.error.kind() == io::ErrorKind::PermissionDenied {
+            let program = super::error::program();
+            return LiveError::NotPermitted { name, program };
+        }
+        LiveError::System { name, step: self.step, error: self.error }
+    }
+}
+
+impl Untimed {
+    /// What it means, and what can be done.
+    fn told(&self, name: &str) -> String {
+        match self {
+            Self::Some => "its card tells times of some frames only".to_owned(),
+            Self::Refused(error) if error.kind() == io::ErrorKind::PermissionDenied => format!(
+                "turning them on takes CAP_NET_ADMIN: start as root, or turn them on before: \
+                 sudo hwstamp_ctl -i {name} -r 1"
+            ),
+            Self::Refused(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+                "its driver has none".to_owned()
+            }
+            Self::Refused(error) if error.raw_os_error() == Some(libc::ERANGE) => {
+                "its card cannot tell them of all frames".to_owned()
+            }
+            Self::Refused(error) => error.to_string(),
+        }
+    }
+}
+
+/// IP without a link-layer header (linux/if_arp.h).
+const ARPHRD_RAWIP: u16 = 519;
+
+/// How frames of an interface of that hardware type (`ARPHRD_*`) begin.
+fn link_type(hardware: u16) -> Option<LinkType> {
+    match hardware {
+        libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => Some(LinkType::ETHERNET),
+        ARPHRD_RAWIP
+        | libc::ARPHRD_NONE
+        | libc::ARPHRD_TUNNEL
+        | libc::ARPHRD_TUNNEL6
+        | libc::ARPHRD_SIT => Some(LinkType::RAW),
+        _ => None,
+    }
+}
+
+/// The program that cuts frames to the snap length too.
+fn with_snap_length(program: Option<Vec<Instruction>>, snap: u32) -> Option<Vec<Instruction>> {
+    const RETURN: u16 = 0x06;
+    match program {
+        None if snap >= MAX_SNAP_LENGTH => None,
+        None => Some(vec![Instruction { code: RETURN, jt: 0, jf: 0, k: snap }]),
+        Some(mut program) => {
+            let accepting = program.iter_mut().filter(|it| it.code == RETURN && it.k != 0);
+            accepting.for_each(|it| it.k = snap);
+            Some(program)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepted_frames_are_cut_to_the_snap_length() {
+        let instruction = |code, k| Instruction { code, jt: 0, jf: 0, k };
+        assert_eq!(with_snap_length(None, MAX_SNAP_LENGTH), None);
+        assert_eq!(with_snap_length(None, 96), Some(vec![instruction(6, 96)]));
+        let program = vec![instruction(0x28, 12), instruction(6, 65535), instruction(6, 0)];
+        let cut = vec![instruction(0x28, 12), instruction(6, 96), instruction(6, 0)];
+        assert_eq!(with_snap_length(Some(program), 96), Some(cut));
+    }
+
+    #[test]
+    fn why_a_card_tells_no_times_is_said_with_the_remedy() {
+        let refused = |code| Untimed::Refused(io::Error::from_raw_os_error(code)).told("eth1");
+        assert!(refused(libc::EPERM).contains("hwstamp_ctl -i eth1"));
+        assert_eq!(refused(libc::EOPNOTSUPP), "its driver has none");
+        assert!(refused(libc::ERANGE).contains("all frames"));
+        assert!(Untimed::Some.told("eth1").contains("some frames"));
+    }
+}
