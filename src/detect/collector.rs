@@ -415,8 +415,12 @@ impl Collector {
         let mut conversation = entry.conversation;
         let status = facts.status;
         let session = facts.session.clone();
-        if let (None, Some(session), None) = (conversation, &session, &request) {
-            conversation = Some(self.session_of_response(id, at, session));
+        // Neither the request's head nor its body told: they, or a part of them, were
+        // not captured.
+        if let (None, Some(session)) = (conversation, &session)
+            && (request.is_none() || status < 400)
+        {
+            conversation = Some(self.session_of_response(id, at, session, request.as_deref()));
         }
         // A refusal may carry the id of a session that came to nothing.
         if let (Some(conversation), Some(session), ..400) = (conversation, &session, status) {
@@ -481,11 +485,17 @@ impl Collector {
         held
     }
 
-    /// The conversation of a response whose request was not captured.
-    fn session_of_response(&mut self, id: u64, at: PacketRef, session: &str) -> ConversationId {
+    /// The conversation of a response whose request was not captured, or not all of it.
+    fn session_of_response(
+        &mut self,
+        id: u64,
+        at: PacketRef,
+        session: &str,
+        request: Option<&RequestFacts>,
+    ) -> ConversationId {
         let key = self.flows.get(&id).map(|flow| Key::Session {
             client: flow.facts.client.ip(),
-            host: host_of(&flow.facts, None),
+            host: host_of(&flow.facts, request),
             session: session.to_owned(),
         });
         match key.and_then(|key| self.index.find(&key)) {
@@ -722,6 +732,21 @@ impl Collector {
             .or_else(|| candidates.iter().copied().find(continued))
             .or(on_flow)
             .or_else(|| candidates.last().copied())
+            .or_else(|| flow.conversation.filter(|c| self.may_lack_session(*c, message, request)))
+    }
+
+    /// Whether a request without a session id may belong to a conversation that has
+    /// one: after a loss, HTTP/2 can no longer tell all fields.
+    fn may_lack_session(
+        &self,
+        id: ConversationId,
+        message: &Message,
+        request: Option<&RequestFacts>,
+    ) -> bool {
+        let Some(conversation) = self.conversations.get(&id) else { return false };
+        !conversation.is_tentative()
+            && !message.facts.modern
+            && request.is_none_or(|request| is_at(conversation, request))
     }
 
     fn sessionless_candidates(
@@ -755,6 +780,9 @@ impl Collector {
                 .get(c)
                 .is_some_and(|c| c.verdict.confidence() >= Some(Confidence::Likely))
         });
+        if orphan && let Some(found) = self.find_unasked(id, on_flow, message) {
+            return Some(found);
+        }
         if on_flow.is_some() || message.facts.weight < Weight::Nominated {
             return on_flow;
         }
@@ -777,6 +805,33 @@ impl Collector {
         });
         let found = waiting.next()?;
         waiting.next().is_none().then_some(found)
+    }
+
+    /// The conversation of the same client and server that an answer without a session
+    /// carries on, its request not captured: that of the flow, else the last.
+    fn find_unasked(
+        &self,
+        id: u64,
+        on_flow: Option<ConversationId>,
+        message: &Message,
+    ) -> Option<ConversationId> {
+        let opens = matches!(message.facts.proof, Some("initialize_result" | "discover_result"));
+        if !is_answer(&message.facts) || opens {
+            return None;
+        }
+        let flow = &self.flows.get(&id)?.facts;
+        let exchange = self.exchange(id, message.exchange);
+        let request = exchange.and_then(|exchange| exchange.request.as_deref());
+        let fits = |id: &ConversationId| {
+            self.conversations.get(id).is_some_and(|conversation| {
+                conversation.origin.client.ip() == flow.client.ip()
+                    && conversation.origin.server == flow.server
+                    && conversation.may_have_asked(message.facts.id.as_deref())
+                    && request.is_none_or(|request| is_at(conversation, request))
+            })
+        };
+        let recent = self.by_age.iter().rev().take(MAX_CANDIDATES).map(|(_, id)| *id);
+        on_flow.into_iter().chain(recent).find(fits)
     }
 
     fn attach(
@@ -1082,6 +1137,15 @@ impl Exchange {
             _ => None,
         }
     }
+}
+
+/// Whether the request is for what the conversation is with, as far as is known.
+fn is_at(conversation: &Conversation, request: &RequestFacts) -> bool {
+    let http = &conversation.http;
+    let same = |known: &Option<String>, asked: Option<&str>| {
+        known.as_deref().is_none_or(|known| asked.is_none_or(|asked| asked == known))
+    };
+    same(&http.host, request.authority.as_deref()) && same(&http.path, Some(&request.path))
 }
 
 fn is_answer(message: &MessageFacts) -> bool {

@@ -131,6 +131,40 @@ pub(super) struct Progress {
     pub(super) refused: bool,
     /// The last number that the client used as a request id.
     pub(super) last_request: Option<i64>,
+    /// Numbers that the server answered.
+    pub(super) answers: Answers,
+}
+
+/// Ids that were answered: the highest, and which of those before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Answers {
+    highest: Option<i64>,
+    /// Bit `n` stands for the highest less `n`.
+    before: u64,
+}
+
+impl Answers {
+    fn note(&mut self, id: i64) {
+        let ahead = match self.highest {
+            Some(highest) => id.saturating_sub(highest),
+            None => i64::MAX,
+        };
+        let shift = |by: i64| u32::try_from(by).ok();
+        if ahead > 0 {
+            self.before = shift(ahead).and_then(|by| self.before.checked_shl(by)).unwrap_or(0) | 1;
+            self.highest = Some(id);
+        } else if let Some(bit) = shift(ahead.saturating_neg()).and_then(|by| 1_u64.checked_shl(by))
+        {
+            self.before |= bit;
+        }
+    }
+
+    /// Whether the same client can have asked with this id as well.
+    fn admit(&self, id: i64) -> bool {
+        let Some(highest) = self.highest else { return true };
+        let behind = u32::try_from(highest.saturating_sub(id));
+        id > highest || behind.is_ok_and(|by| by < u64::BITS && self.before & (1 << by) == 0)
+    }
 }
 
 impl Conversation {
@@ -222,6 +256,16 @@ impl Conversation {
         }
     }
 
+    /// Whether the answer to a request that was not seen may belong to it: one without
+    /// sessions, to whose ids this one can be added.
+    pub(super) fn may_have_asked(&self, id: Option<&str>) -> bool {
+        let id = id.and_then(|id| id.parse().ok());
+        !self.is_tentative()
+            && self.session.is_none()
+            && self.transport == Some(McpTransport::StreamableHttp)
+            && id.is_none_or(|id| self.progress.answers.admit(id))
+    }
+
     /// Takes in a message that came in the exchange at `place`, and returns what
     /// the request asked for that it answers, if it is an answer; `awaited` is
     /// that request's id where the exchange tells it.
@@ -285,6 +329,9 @@ impl Conversation {
                 MessageKind::Response => self.progress.answered = true,
                 _ if !self.progress.answered => self.progress.refused = true,
                 _ => {}
+            }
+            if let Some(id) = message.id.as_deref().and_then(|id| id.parse().ok()) {
+                self.progress.answers.note(id);
             }
             adopt(&mut self.version_agreed, message.protocol_version.as_ref());
             adopt(&mut self.server, message.server.as_ref());
