@@ -507,7 +507,15 @@ impl Collector {
     fn on_endpoint(&mut self, id: u64, at: PacketRef, exchange: ExchangeId, session: String) {
         let request =
             self.exchange(id, Some(exchange)).and_then(|exchange| exchange.request.clone());
-        let conversation = match self.find_retried(id, request.as_deref(), None) {
+        let Some(flow) = self.flows.get(&id) else { return };
+        let key = Key::LegacySession {
+            client: flow.facts.client.ip(),
+            server: flow.facts.server,
+            session: session.clone(),
+        };
+        // What was sent there may have overtaken the event, held up by a loss.
+        let known = self.index.find(&key);
+        let conversation = match known.or_else(|| self.find_retried(id, request.as_deref(), None)) {
             Some(conversation) => conversation,
             None => self.promote_or_open(id, at),
         };
@@ -516,14 +524,7 @@ impl Collector {
         let entry = flow.exchanges.entry(exchange).or_default();
         entry.conversation = Some(conversation);
         let http = entry.request.as_deref().map(request_columns);
-        self.index.insert(
-            Key::LegacySession {
-                client: flow.facts.client.ip(),
-                server: flow.facts.server,
-                session: session.clone(),
-            },
-            conversation,
-        );
+        self.index.insert(key, conversation);
         if let Some(conversation) = self.conversations.get_mut(&conversation) {
             conversation.transport = Some(McpTransport::HttpSse);
             conversation.session = Some(session);
@@ -656,6 +657,11 @@ impl Collector {
                 .then(|| self.conversation_of_opening(id, at, message, request.as_deref()));
         }
         let found = self.find_sessionless(id, message, request.as_deref());
+        if let Some(found) = found
+            && self.conversations.get(&found).is_some_and(|found| found.session.is_none())
+        {
+            self.index_message(id, found, message, request.as_deref());
+        }
         if found.is_some() || message.facts.weight < Weight::Nominated {
             return found;
         }
@@ -815,11 +821,18 @@ impl Collector {
         on_flow: Option<ConversationId>,
         message: &Message,
     ) -> Option<ConversationId> {
-        let opens = matches!(message.facts.proof, Some("initialize_result" | "discover_result"));
-        if !is_answer(&message.facts) || opens {
+        if !is_answer(&message.facts) {
             return None;
         }
         let flow = &self.flows.get(&id)?.facts;
+        // The answer to an opening begins another conversation, unless it was held up by
+        // a loss and overtaken by what followed it.
+        let opens = matches!(message.facts.proof, Some("initialize_result" | "discover_result"));
+        let overtook = |conversation: &Conversation| {
+            conversation.server.is_none()
+                && !conversation.progress.opened
+                && conversation.first.time >= flow.first.time
+        };
         let exchange = self.exchange(id, message.exchange);
         let request = exchange.and_then(|exchange| exchange.request.as_deref());
         let fits = |id: &ConversationId| {
@@ -827,6 +840,7 @@ impl Collector {
                 conversation.origin.client.ip() == flow.client.ip()
                     && conversation.origin.server == flow.server
                     && conversation.may_have_asked(message.facts.id.as_deref())
+                    && (!opens || overtook(conversation))
                     && request.is_none_or(|request| is_at(conversation, request))
             })
         };
@@ -1145,7 +1159,8 @@ fn is_at(conversation: &Conversation, request: &RequestFacts) -> bool {
     let same = |known: &Option<String>, asked: Option<&str>| {
         known.as_deref().is_none_or(|known| asked.is_none_or(|asked| asked == known))
     };
-    same(&http.host, request.authority.as_deref()) && same(&http.path, Some(&request.path))
+    let path = Some(&*request.path).filter(|path| !path.is_empty());
+    same(&http.host, request.authority.as_deref()) && same(&http.path, path)
 }
 
 fn is_answer(message: &MessageFacts) -> bool {
