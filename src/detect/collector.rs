@@ -371,14 +371,32 @@ impl Collector {
     /// The conversation that a request's head names, if it is known.
     fn find_by_request(&self, id: u64, facts: &RequestFacts) -> Option<ConversationId> {
         let flow = &self.flows.get(&id)?.facts;
-        if facts.session.is_some() {
-            return self.index.find(&session_key(flow, facts)?);
+        if let Some(session) = &facts.session {
+            return self.find_session(flow, Some(facts), session);
         }
         let session = facts.legacy_session.clone()?;
         self.index.find(&Key::LegacySession {
             client: flow.client.ip(),
             server: flow.server,
             session,
+        })
+    }
+
+    /// The conversation with that session: by the host, or by the server's address
+    /// where one of them was seen without a host.
+    fn find_session(
+        &self,
+        flow: &FlowFacts,
+        request: Option<&RequestFacts>,
+        session: &str,
+    ) -> Option<ConversationId> {
+        let [by_host, by_address] = session_keys(flow, request, session);
+        let named = request.is_some_and(|request| request.authority.is_some());
+        self.index.find(&by_host).or_else(|| {
+            self.index.find(&by_address).filter(|found| {
+                let found = self.conversations.get(found);
+                !named || found.is_some_and(|found| found.http.host.is_none())
+            })
         })
     }
 
@@ -423,8 +441,9 @@ impl Collector {
             conversation = Some(self.session_of_response(id, at, session, request.as_deref()));
         }
         // A refusal may carry the id of a session that came to nothing.
-        if let (Some(conversation), Some(session), ..400) = (conversation, &session, status) {
-            self.bind_session(id, conversation, Some(session), request.as_deref());
+        if let (Some(opened), Some(session), ..400) = (conversation, &session, status) {
+            self.bind_session(id, opened, Some(session), request.as_deref());
+            conversation = Some(self.join_session(id, opened, session, request.as_deref()));
         }
         if let Some(flow) = self.flows.get_mut(&id) {
             let entry = flow.exchanges.entry(exchange).or_default();
@@ -468,12 +487,42 @@ impl Collector {
         let held = self.index.candidates(&key).rev().take(MAX_CANDIDATES).find(|c| {
             *c != refused && self.conversations.get(c).is_some_and(|c| c.progress.answered)
         });
-        let Some(held) = held else { return refused };
-        let Some(state) = self.forget(refused) else { return refused };
+        match held {
+            Some(held) => self.fold(id, refused, held),
+            None => refused,
+        }
+    }
+
+    /// An opening whose answer names a session that is known already was overtaken by
+    /// what followed it: both are one conversation.
+    fn join_session(
+        &mut self,
+        id: u64,
+        opened: ConversationId,
+        session: &str,
+        request: Option<&RequestFacts>,
+    ) -> ConversationId {
+        let flow = self.flows.get(&id);
+        let held = flow.and_then(|flow| {
+            let keys = session_keys(&flow.facts, request, session);
+            keys.iter().find_map(|key| self.index.candidates(key).find(|held| *held != opened))
+        });
+        let begun = |id: ConversationId| {
+            self.conversations.get(&id).is_some_and(|state| state.progress.opened)
+        };
+        match held {
+            Some(held) if begun(opened) && !begun(held) => self.fold(id, opened, held),
+            _ => opened,
+        }
+    }
+
+    /// Makes one conversation, which the flow carried last, a part of another.
+    fn fold(&mut self, id: u64, one: ConversationId, held: ConversationId) -> ConversationId {
+        let Some(state) = self.forget(one) else { return one };
         if let Some(flow) = self.flows.get_mut(&id) {
             flow.conversation = None;
             for entry in flow.exchanges.values_mut() {
-                if entry.conversation == Some(refused) {
+                if entry.conversation == Some(one) {
                     entry.conversation = Some(held);
                 }
             }
@@ -493,12 +542,8 @@ impl Collector {
         session: &str,
         request: Option<&RequestFacts>,
     ) -> ConversationId {
-        let key = self.flows.get(&id).map(|flow| Key::Session {
-            client: flow.facts.client.ip(),
-            host: host_of(&flow.facts, request),
-            session: session.to_owned(),
-        });
-        match key.and_then(|key| self.index.find(&key)) {
+        let flow = self.flows.get(&id);
+        match flow.and_then(|flow| self.find_session(&flow.facts, request, session)) {
             Some(conversation) => conversation,
             None => self.promote_or_open(id, at),
         }
@@ -665,7 +710,10 @@ impl Collector {
         if found.is_some() || message.facts.weight < Weight::Nominated {
             return found;
         }
-        let conversation = self.promote_or_open(id, at);
+        let conversation = match self.find_unclaimed(id) {
+            Some(conversation) => conversation,
+            None => self.promote_or_open(id, at),
+        };
         self.index_message(id, conversation, message, request.as_deref());
         Some(conversation)
     }
@@ -792,7 +840,13 @@ impl Collector {
         if on_flow.is_some() || message.facts.weight < Weight::Nominated {
             return on_flow;
         }
-        Some(self.promote_or_open(id, at))
+        let conversation = self.promote_or_open(id, at);
+        let exchange = self.exchange(id, message.exchange);
+        let request = exchange.and_then(|exchange| exchange.request.clone());
+        if request.as_ref().is_some_and(|request| request.legacy_session.is_some()) {
+            self.index_message(id, conversation, message, request.as_deref());
+        }
+        Some(conversation)
     }
 
     /// The conversation of the same client and server that waits for an answer
@@ -811,6 +865,20 @@ impl Collector {
         });
         let found = waiting.next()?;
         waiting.next().is_none().then_some(found)
+    }
+
+    /// The conversation of the same client and server of which only answers were seen:
+    /// the capture began behind their requests.
+    fn find_unclaimed(&self, id: u64) -> Option<ConversationId> {
+        let flow = &self.flows.get(&id)?.facts;
+        let recent = self.by_age.iter().rev().take(MAX_CANDIDATES).map(|(_, id)| *id);
+        recent.into_iter().find(|id| {
+            self.conversations.get(id).is_some_and(|conversation| {
+                conversation.origin.client.ip() == flow.client.ip()
+                    && conversation.origin.server == flow.server
+                    && conversation.is_unclaimed()
+            })
+        })
     }
 
     /// The conversation of the same client and server that an answer without a session
@@ -1011,12 +1079,9 @@ impl Collector {
             return;
         }
         state.session = Some(session.to_owned());
-        let key = Key::Session {
-            client: flow.facts.client.ip(),
-            host: host_of(&flow.facts, request),
-            session: session.to_owned(),
-        };
-        self.index.insert(key, conversation);
+        for key in session_keys(&flow.facts, request, session) {
+            self.index.insert(key, conversation);
+        }
         self.index.remove_sessionless(conversation);
     }
 
@@ -1232,12 +1297,13 @@ fn exchange_columns(exchange: &Exchange) -> HttpColumns {
     columns
 }
 
-fn session_key(flow: &FlowFacts, request: &RequestFacts) -> Option<Key> {
-    Some(Key::Session {
-        client: flow.client.ip(),
-        host: host_of(flow, Some(request)),
-        session: request.session.clone()?,
-    })
+fn session_keys(flow: &FlowFacts, request: Option<&RequestFacts>, session: &str) -> [Key; 2] {
+    let client = flow.client.ip();
+    let session = session.to_owned();
+    [
+        Key::Session { client, host: host_of(flow, request), session: session.clone() },
+        Key::SessionAt { client, server: flow.server, session },
+    ]
 }
 
 fn identity_key(

@@ -272,6 +272,17 @@ impl Conversation {
         }
     }
 
+    /// Whether nothing was seen of it that its client said.
+    pub(super) fn is_unclaimed(&self) -> bool {
+        !self.is_tentative()
+            && self.session.is_none()
+            && self.transport == Some(McpTransport::StreamableHttp)
+            && self.client.is_none()
+            && !self.progress.opened
+            && !self.progress.initialized
+            && self.progress.last_request.is_none()
+    }
+
     /// Whether the answer to a request that was not seen may belong to it: one without
     /// sessions, to whose ids this one can be added.
     pub(super) fn may_have_asked(&self, id: Option<&str>) -> bool {
@@ -439,6 +450,13 @@ impl Conversation {
     /// part of this one.
     pub(super) fn absorb(&mut self, mut other: Conversation) {
         self.messages += other.messages;
+        adopt(&mut self.client, other.client.as_ref());
+        adopt(&mut self.server, other.server.as_ref());
+        adopt(&mut self.version_asked, other.version_asked.as_ref());
+        adopt(&mut self.version_agreed, other.version_agreed.as_ref());
+        self.progress.opened |= other.progress.opened;
+        self.progress.initialized |= other.progress.initialized;
+        self.progress.answered |= other.progress.answered;
         for (method, tally) in &other.methods {
             let sum = self.tally(method);
             sum.requests += tally.requests;
