@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use mcpwatch::Engine;
+use mcpwatch::capture::LinkType;
 
 use crate::support::compare::{Summary, Tolerance, difference};
 use crate::support::corpus::{self, Capture};
@@ -30,6 +31,21 @@ const THOROUGH: &[&str] = &[
     "p-wss-py130-deflate.pcap",
 ];
 
+/// Captures of which every segment is lost in turn: with sessions and without, one
+/// connection and many, heads and bodies in one segment and in two.
+const LOSSY: &[&str] = &[
+    "p-py130-json.pcap",
+    "p-py130-stateless.pcap",
+    "p-py23-2026-07-28.pcap",
+    "p-ts1-sse-full.pcap",
+    "p-ts1-stateless.pcap",
+    "p-fastmcp.pcap",
+];
+
+/// Messages that may be unpaired because one segment is lost: the lost one, and what
+/// is behind it in the same stream of events.
+const UNPAIRED_BY_LOSS: u64 = 6;
+
 /// Variants drawn for each of the other captures that are as they were recorded.
 const DRAWN: usize = 2;
 
@@ -50,6 +66,41 @@ fn some_variants_of_every_capture() {
         let mut random = Random::new(&capture.name);
         (0..DRAWN).map(|_| VARIANTS[random.below(VARIANTS.len())]).collect()
     });
+}
+
+/// Whichever segment is lost, the conversations are the same, and questions keep their
+/// answers.
+#[test]
+fn any_lost_segment() {
+    let mut objections = String::new();
+    let chosen = |capture: &Capture| LOSSY.contains(&&*capture.name);
+    for capture in corpus::captures().into_iter().filter(chosen) {
+        let frames = packet::read(&capture.path());
+        let engine = scan::engine(&capture);
+        let whole = Summary::of(&scan::file(&engine, &capture.path()).rows);
+        let carries = |frame: &Frame| {
+            packet::Segment::parse(frame).is_some_and(|segment| !segment.payload.is_empty())
+        };
+        for lost in (0..frames.len()).filter(|&at| carries(&frames[at])) {
+            let rest = [&frames[..lost], &frames[lost + 1..]].concat();
+            let found = scan::bytes(&engine, packet::pcap(LinkType::ETHERNET, &rest));
+            let found = Summary::of(&found.rows);
+            let mut objection = found.beyond(&whole);
+            if found.conversations != whole.conversations {
+                let (expected, found) = (whole.conversations, found.conversations);
+                writeln!(objection, "  {expected} conversations, found {found}").unwrap();
+            }
+            if found.answered + UNPAIRED_BY_LOSS < whole.answered {
+                let (expected, found) = (whole.answered, found.answered);
+                writeln!(objection, "  {expected} answers paired, found {found}").unwrap();
+            }
+            if !objection.is_empty() {
+                let packet = lost + 1;
+                writeln!(objections, "{}, without {packet}:\n{objection}", capture.name).unwrap();
+            }
+        }
+    }
+    assert!(objections.is_empty(), "\n{objections}");
 }
 
 fn check(chosen: impl Fn(&Capture) -> bool, variants: impl Fn(&Capture) -> Vec<Variant>) {

@@ -371,14 +371,32 @@ impl Collector {
     /// The conversation that a request's head names, if it is known.
     fn find_by_request(&self, id: u64, facts: &RequestFacts) -> Option<ConversationId> {
         let flow = &self.flows.get(&id)?.facts;
-        if facts.session.is_some() {
-            return self.index.find(&session_key(flow, facts)?);
+        if let Some(session) = &facts.session {
+            return self.find_session(flow, Some(facts), session);
         }
         let session = facts.legacy_session.clone()?;
         self.index.find(&Key::LegacySession {
             client: flow.client.ip(),
             server: flow.server,
             session,
+        })
+    }
+
+    /// The conversation with that session: by the host, or by the server's address
+    /// where one of them was seen without a host.
+    fn find_session(
+        &self,
+        flow: &FlowFacts,
+        request: Option<&RequestFacts>,
+        session: &str,
+    ) -> Option<ConversationId> {
+        let [by_host, by_address] = session_keys(flow, request, session);
+        let named = request.is_some_and(|request| request.authority.is_some());
+        self.index.find(&by_host).or_else(|| {
+            self.index.find(&by_address).filter(|found| {
+                let found = self.conversations.get(found);
+                !named || found.is_some_and(|found| found.http.host.is_none())
+            })
         })
     }
 
@@ -415,12 +433,17 @@ impl Collector {
         let mut conversation = entry.conversation;
         let status = facts.status;
         let session = facts.session.clone();
-        if let (None, Some(session), None) = (conversation, &session, &request) {
-            conversation = Some(self.session_of_response(id, at, session));
+        // Neither the request's head nor its body told: they, or a part of them, were
+        // not captured.
+        if let (None, Some(session)) = (conversation, &session)
+            && (request.is_none() || status < 400)
+        {
+            conversation = Some(self.session_of_response(id, at, session, request.as_deref()));
         }
         // A refusal may carry the id of a session that came to nothing.
-        if let (Some(conversation), Some(session), ..400) = (conversation, &session, status) {
-            self.bind_session(id, conversation, Some(session), request.as_deref());
+        if let (Some(opened), Some(session), ..400) = (conversation, &session, status) {
+            self.bind_session(id, opened, Some(session), request.as_deref());
+            conversation = Some(self.join_session(id, opened, session, request.as_deref()));
         }
         if let Some(flow) = self.flows.get_mut(&id) {
             let entry = flow.exchanges.entry(exchange).or_default();
@@ -464,12 +487,42 @@ impl Collector {
         let held = self.index.candidates(&key).rev().take(MAX_CANDIDATES).find(|c| {
             *c != refused && self.conversations.get(c).is_some_and(|c| c.progress.answered)
         });
-        let Some(held) = held else { return refused };
-        let Some(state) = self.forget(refused) else { return refused };
+        match held {
+            Some(held) => self.fold(id, refused, held),
+            None => refused,
+        }
+    }
+
+    /// An opening whose answer names a session that is known already was overtaken by
+    /// what followed it: both are one conversation.
+    fn join_session(
+        &mut self,
+        id: u64,
+        opened: ConversationId,
+        session: &str,
+        request: Option<&RequestFacts>,
+    ) -> ConversationId {
+        let flow = self.flows.get(&id);
+        let held = flow.and_then(|flow| {
+            let keys = session_keys(&flow.facts, request, session);
+            keys.iter().find_map(|key| self.index.candidates(key).find(|held| *held != opened))
+        });
+        let begun = |id: ConversationId| {
+            self.conversations.get(&id).is_some_and(|state| state.progress.opened)
+        };
+        match held {
+            Some(held) if begun(opened) && !begun(held) => self.fold(id, opened, held),
+            _ => opened,
+        }
+    }
+
+    /// Makes one conversation, which the flow carried last, a part of another.
+    fn fold(&mut self, id: u64, one: ConversationId, held: ConversationId) -> ConversationId {
+        let Some(state) = self.forget(one) else { return one };
         if let Some(flow) = self.flows.get_mut(&id) {
             flow.conversation = None;
             for entry in flow.exchanges.values_mut() {
-                if entry.conversation == Some(refused) {
+                if entry.conversation == Some(one) {
                     entry.conversation = Some(held);
                 }
             }
@@ -481,14 +534,16 @@ impl Collector {
         held
     }
 
-    /// The conversation of a response whose request was not captured.
-    fn session_of_response(&mut self, id: u64, at: PacketRef, session: &str) -> ConversationId {
-        let key = self.flows.get(&id).map(|flow| Key::Session {
-            client: flow.facts.client.ip(),
-            host: host_of(&flow.facts, None),
-            session: session.to_owned(),
-        });
-        match key.and_then(|key| self.index.find(&key)) {
+    /// The conversation of a response whose request was not captured, or not all of it.
+    fn session_of_response(
+        &mut self,
+        id: u64,
+        at: PacketRef,
+        session: &str,
+        request: Option<&RequestFacts>,
+    ) -> ConversationId {
+        let flow = self.flows.get(&id);
+        match flow.and_then(|flow| self.find_session(&flow.facts, request, session)) {
             Some(conversation) => conversation,
             None => self.promote_or_open(id, at),
         }
@@ -497,7 +552,15 @@ impl Collector {
     fn on_endpoint(&mut self, id: u64, at: PacketRef, exchange: ExchangeId, session: String) {
         let request =
             self.exchange(id, Some(exchange)).and_then(|exchange| exchange.request.clone());
-        let conversation = match self.find_retried(id, request.as_deref(), None) {
+        let Some(flow) = self.flows.get(&id) else { return };
+        let key = Key::LegacySession {
+            client: flow.facts.client.ip(),
+            server: flow.facts.server,
+            session: session.clone(),
+        };
+        // What was sent there may have overtaken the event, held up by a loss.
+        let known = self.index.find(&key);
+        let conversation = match known.or_else(|| self.find_retried(id, request.as_deref(), None)) {
             Some(conversation) => conversation,
             None => self.promote_or_open(id, at),
         };
@@ -506,14 +569,7 @@ impl Collector {
         let entry = flow.exchanges.entry(exchange).or_default();
         entry.conversation = Some(conversation);
         let http = entry.request.as_deref().map(request_columns);
-        self.index.insert(
-            Key::LegacySession {
-                client: flow.facts.client.ip(),
-                server: flow.facts.server,
-                session: session.clone(),
-            },
-            conversation,
-        );
+        self.index.insert(key, conversation);
         if let Some(conversation) = self.conversations.get_mut(&conversation) {
             conversation.transport = Some(McpTransport::HttpSse);
             conversation.session = Some(session);
@@ -646,10 +702,18 @@ impl Collector {
                 .then(|| self.conversation_of_opening(id, at, message, request.as_deref()));
         }
         let found = self.find_sessionless(id, message, request.as_deref());
+        if let Some(found) = found
+            && self.conversations.get(&found).is_some_and(|found| found.session.is_none())
+        {
+            self.index_message(id, found, message, request.as_deref());
+        }
         if found.is_some() || message.facts.weight < Weight::Nominated {
             return found;
         }
-        let conversation = self.promote_or_open(id, at);
+        let conversation = match self.find_unclaimed(id) {
+            Some(conversation) => conversation,
+            None => self.promote_or_open(id, at),
+        };
         self.index_message(id, conversation, message, request.as_deref());
         Some(conversation)
     }
@@ -722,6 +786,21 @@ impl Collector {
             .or_else(|| candidates.iter().copied().find(continued))
             .or(on_flow)
             .or_else(|| candidates.last().copied())
+            .or_else(|| flow.conversation.filter(|c| self.may_lack_session(*c, message, request)))
+    }
+
+    /// Whether a request without a session id may belong to a conversation that has
+    /// one: after a loss, HTTP/2 can no longer tell all fields.
+    fn may_lack_session(
+        &self,
+        id: ConversationId,
+        message: &Message,
+        request: Option<&RequestFacts>,
+    ) -> bool {
+        let Some(conversation) = self.conversations.get(&id) else { return false };
+        !conversation.is_tentative()
+            && !message.facts.modern
+            && request.is_none_or(|request| is_at(conversation, request))
     }
 
     fn sessionless_candidates(
@@ -755,10 +834,19 @@ impl Collector {
                 .get(c)
                 .is_some_and(|c| c.verdict.confidence() >= Some(Confidence::Likely))
         });
+        if orphan && let Some(found) = self.find_unasked(id, on_flow, message) {
+            return Some(found);
+        }
         if on_flow.is_some() || message.facts.weight < Weight::Nominated {
             return on_flow;
         }
-        Some(self.promote_or_open(id, at))
+        let conversation = self.promote_or_open(id, at);
+        let exchange = self.exchange(id, message.exchange);
+        let request = exchange.and_then(|exchange| exchange.request.clone());
+        if request.as_ref().is_some_and(|request| request.legacy_session.is_some()) {
+            self.index_message(id, conversation, message, request.as_deref());
+        }
+        Some(conversation)
     }
 
     /// The conversation of the same client and server that waits for an answer
@@ -777,6 +865,55 @@ impl Collector {
         });
         let found = waiting.next()?;
         waiting.next().is_none().then_some(found)
+    }
+
+    /// The conversation of the same client and server of which only answers were seen:
+    /// the capture began behind their requests.
+    fn find_unclaimed(&self, id: u64) -> Option<ConversationId> {
+        let flow = &self.flows.get(&id)?.facts;
+        let recent = self.by_age.iter().rev().take(MAX_CANDIDATES).map(|(_, id)| *id);
+        recent.into_iter().find(|id| {
+            self.conversations.get(id).is_some_and(|conversation| {
+                conversation.origin.client.ip() == flow.client.ip()
+                    && conversation.origin.server == flow.server
+                    && conversation.is_unclaimed()
+            })
+        })
+    }
+
+    /// The conversation of the same client and server that an answer without a session
+    /// carries on, its request not captured: that of the flow, else the last.
+    fn find_unasked(
+        &self,
+        id: u64,
+        on_flow: Option<ConversationId>,
+        message: &Message,
+    ) -> Option<ConversationId> {
+        if !is_answer(&message.facts) {
+            return None;
+        }
+        let flow = &self.flows.get(&id)?.facts;
+        // The answer to an opening begins another conversation, unless it was held up by
+        // a loss and overtaken by what followed it.
+        let opens = matches!(message.facts.proof, Some("initialize_result" | "discover_result"));
+        let overtook = |conversation: &Conversation| {
+            conversation.server.is_none()
+                && !conversation.progress.opened
+                && conversation.first.time >= flow.first.time
+        };
+        let exchange = self.exchange(id, message.exchange);
+        let request = exchange.and_then(|exchange| exchange.request.as_deref());
+        let fits = |id: &ConversationId| {
+            self.conversations.get(id).is_some_and(|conversation| {
+                conversation.origin.client.ip() == flow.client.ip()
+                    && conversation.origin.server == flow.server
+                    && conversation.may_have_asked(message.facts.id.as_deref())
+                    && (!opens || overtook(conversation))
+                    && request.is_none_or(|request| is_at(conversation, request))
+            })
+        };
+        let recent = self.by_age.iter().rev().take(MAX_CANDIDATES).map(|(_, id)| *id);
+        on_flow.into_iter().chain(recent).find(fits)
     }
 
     fn attach(
@@ -942,12 +1079,9 @@ impl Collector {
             return;
         }
         state.session = Some(session.to_owned());
-        let key = Key::Session {
-            client: flow.facts.client.ip(),
-            host: host_of(&flow.facts, request),
-            session: session.to_owned(),
-        };
-        self.index.insert(key, conversation);
+        for key in session_keys(&flow.facts, request, session) {
+            self.index.insert(key, conversation);
+        }
         self.index.remove_sessionless(conversation);
     }
 
@@ -1084,6 +1218,16 @@ impl Exchange {
     }
 }
 
+/// Whether the request is for what the conversation is with, as far as is known.
+fn is_at(conversation: &Conversation, request: &RequestFacts) -> bool {
+    let http = &conversation.http;
+    let same = |known: &Option<String>, asked: Option<&str>| {
+        known.as_deref().is_none_or(|known| asked.is_none_or(|asked| asked == known))
+    };
+    let path = Some(&*request.path).filter(|path| !path.is_empty());
+    same(&http.host, request.authority.as_deref()) && same(&http.path, path)
+}
+
 fn is_answer(message: &MessageFacts) -> bool {
     matches!(message.kind, MessageKind::Response | MessageKind::Error)
 }
@@ -1153,12 +1297,13 @@ fn exchange_columns(exchange: &Exchange) -> HttpColumns {
     columns
 }
 
-fn session_key(flow: &FlowFacts, request: &RequestFacts) -> Option<Key> {
-    Some(Key::Session {
-        client: flow.client.ip(),
-        host: host_of(flow, Some(request)),
-        session: request.session.clone()?,
-    })
+fn session_keys(flow: &FlowFacts, request: Option<&RequestFacts>, session: &str) -> [Key; 2] {
+    let client = flow.client.ip();
+    let session = session.to_owned();
+    [
+        Key::Session { client, host: host_of(flow, request), session: session.clone() },
+        Key::SessionAt { client, server: flow.server, session },
+    ]
 }
 
 fn identity_key(

@@ -18,6 +18,10 @@ const MAX_METHODS: usize = 256;
 const MAX_TOOLS: usize = 1024;
 /// Requests of one conversation that may wait for an answer.
 const MAX_PENDING: usize = 1024;
+/// Answers of one conversation that came before their request, as far as is known.
+const MAX_EARLY_ANSWERS: usize = 64;
+/// Messages within which the request of such an answer must come.
+const EARLY_BY: u64 = 64;
 /// Under this name go the methods beyond [`MAX_METHODS`].
 const OTHER_METHODS: &str = "(other)";
 
@@ -50,6 +54,16 @@ fn waiting_key_memory((_, id): &(Direction, String)) -> usize {
 struct Waiting {
     place: Option<Place>,
     asked: Asked,
+}
+
+/// An answer whose request was not seen before it: that may have been held up by a loss
+/// on another connection.
+#[derive(Debug)]
+struct Early {
+    key: (Direction, String),
+    error: bool,
+    /// Messages of the conversation up to it.
+    at: u64,
 }
 
 /// An exchange: its flow, and which one of the flow.
@@ -110,6 +124,7 @@ pub(super) struct Conversation {
     /// exchange then tells their requests apart.
     pending: HashMap<(Direction, String), VecDeque<Waiting>>,
     pending_order: VecDeque<(Direction, String)>,
+    early: VecDeque<Early>,
     /// What methods, tools and requests that wait take.
     gathered: usize,
     /// What it took when it was last looked at.
@@ -133,6 +148,40 @@ pub(super) struct Progress {
     pub(super) refused: bool,
     /// The last number that the client used as a request id.
     pub(super) last_request: Option<i64>,
+    /// Numbers that the server answered.
+    pub(super) answers: Answers,
+}
+
+/// Ids that were answered: the highest, and which of those before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Answers {
+    highest: Option<i64>,
+    /// Bit `n` stands for the highest less `n`.
+    before: u64,
+}
+
+impl Answers {
+    fn note(&mut self, id: i64) {
+        let ahead = match self.highest {
+            Some(highest) => id.saturating_sub(highest),
+            None => i64::MAX,
+        };
+        let shift = |by: i64| u32::try_from(by).ok();
+        if ahead > 0 {
+            self.before = shift(ahead).and_then(|by| self.before.checked_shl(by)).unwrap_or(0) | 1;
+            self.highest = Some(id);
+        } else if let Some(bit) = shift(ahead.saturating_neg()).and_then(|by| 1_u64.checked_shl(by))
+        {
+            self.before |= bit;
+        }
+    }
+
+    /// Whether the same client can have asked with this id as well.
+    fn admit(&self, id: i64) -> bool {
+        let Some(highest) = self.highest else { return true };
+        let behind = u32::try_from(highest.saturating_sub(id));
+        id > highest || behind.is_ok_and(|by| by < u64::BITS && self.before & (1 << by) == 0)
+    }
 }
 
 impl Conversation {
@@ -169,6 +218,7 @@ impl Conversation {
             summarised: None,
             pending: HashMap::new(),
             pending_order: VecDeque::new(),
+            early: VecDeque::new(),
             gathered: 0,
             charge: 0,
         }
@@ -204,11 +254,11 @@ impl Conversation {
         }
     }
 
-    /// Whether its opening went unanswered as far as was seen: the session id
-    /// that the server gave may be yet unknown.
+    /// Whether the head of the answer to its opening was not seen as far as is known:
+    /// the session id that the server gave may be yet unknown.
     pub(super) fn awaits_session(&self) -> bool {
         self.progress.opened
-            && !self.progress.answered
+            && !(self.progress.answered && self.progress.initialized)
             && !self.progress.refused
             && self.session.is_none()
     }
@@ -223,6 +273,27 @@ impl Conversation {
             (Some(id), Some(last)) => last.checked_add(1) == Some(id),
             _ => false,
         }
+    }
+
+    /// Whether nothing was seen of it that its client said.
+    pub(super) fn is_unclaimed(&self) -> bool {
+        !self.is_tentative()
+            && self.session.is_none()
+            && self.transport == Some(McpTransport::StreamableHttp)
+            && self.client.is_none()
+            && !self.progress.opened
+            && !self.progress.initialized
+            && self.progress.last_request.is_none()
+    }
+
+    /// Whether the answer to a request that was not seen may belong to it: one without
+    /// sessions, to whose ids this one can be added.
+    pub(super) fn may_have_asked(&self, id: Option<&str>) -> bool {
+        let id = id.and_then(|id| id.parse().ok());
+        !self.is_tentative()
+            && self.session.is_none()
+            && self.transport == Some(McpTransport::StreamableHttp)
+            && id.is_none_or(|id| self.progress.answers.admit(id))
     }
 
     /// Takes in a message that came in the exchange at `place`, and returns what
@@ -250,7 +321,9 @@ impl Conversation {
     fn take_call(&mut self, direction: Direction, message: &MessageFacts, place: Option<Place>) {
         let Some(method) = &message.method else { return };
         self.tally(method).requests += 1;
-        if let (Some(id), MessageKind::Request) = (&message.id, message.kind) {
+        if let (Some(id), MessageKind::Request) = (&message.id, message.kind)
+            && !self.is_answered_early(direction, id, method)
+        {
             let asked = Asked { method: method.clone(), name: message.name.clone() };
             self.await_answer((direction, id.clone()), Waiting { place, asked });
         }
@@ -289,17 +362,46 @@ impl Conversation {
                 _ if !self.progress.answered => self.progress.refused = true,
                 _ => {}
             }
+            if let Some(id) = message.id.as_deref().and_then(|id| id.parse().ok()) {
+                self.progress.answers.note(id);
+            }
             adopt(&mut self.version_agreed, message.protocol_version.as_ref());
             adopt(&mut self.server, message.server.as_ref());
         }
-        let id = awaited.or(message.id.as_deref())?;
-        let asked = self.answered((direction.reverse(), id.to_owned()), place)?;
+        let key = (direction.reverse(), awaited.or(message.id.as_deref())?.to_owned());
+        let error = message.kind == MessageKind::Error;
+        let Some(asked) = self.answered(&key, place) else {
+            self.keep_early(Early { key, error, at: self.messages });
+            return None;
+        };
         let tally = self.tally(&asked.method);
-        match message.kind {
-            MessageKind::Error => tally.errors += 1,
-            _ => tally.responses += 1,
-        }
+        *if error { &mut tally.errors } else { &mut tally.responses } += 1;
         Some(asked)
+    }
+
+    fn keep_early(&mut self, early: Early) {
+        self.gathered += waiting_key_memory(&early.key);
+        self.early.push_back(early);
+        while let Some(oldest) = self.early.front()
+            && (self.early.len() > MAX_EARLY_ANSWERS || self.messages - oldest.at > EARLY_BY)
+        {
+            self.gathered = self.gathered.saturating_sub(waiting_key_memory(&oldest.key));
+            self.early.pop_front();
+        }
+    }
+
+    /// Whether the answer to a request came before it, which is then counted.
+    fn is_answered_early(&mut self, direction: Direction, id: &str, method: &str) -> bool {
+        let recent = |early: &Early| self.messages - early.at <= EARLY_BY;
+        let is_it = |early: &Early| early.key.0 == direction && early.key.1 == id && recent(early);
+        let Some(early) = self.early.iter().position(is_it).and_then(|at| self.early.remove(at))
+        else {
+            return false;
+        };
+        self.gathered = self.gathered.saturating_sub(waiting_key_memory(&early.key));
+        let tally = self.tally(method);
+        *if early.error { &mut tally.errors } else { &mut tally.responses } += 1;
+        true
     }
 
     /// Whether a request of that id in that direction waits for an answer.
@@ -309,13 +411,13 @@ impl Conversation {
 
     /// The request that an answer is for: that of its own exchange, else the last
     /// one with that id.
-    fn answered(&mut self, key: (Direction, String), place: Option<Place>) -> Option<Asked> {
-        let waiting = self.pending.get_mut(&key)?;
+    fn answered(&mut self, key: &(Direction, String), place: Option<Place>) -> Option<Asked> {
+        let waiting = self.pending.get_mut(key)?;
         let own = waiting.iter().rposition(|waiting| waiting.place == place);
         let at = own.or(waiting.len().checked_sub(1))?;
         let Waiting { asked, .. } = waiting.remove(at)?;
         if waiting.is_empty() {
-            self.pending.remove(&key);
+            self.pending.remove(key);
         }
         self.gathered = self.gathered.saturating_sub(asked.memory());
         Some(asked)
@@ -351,6 +453,13 @@ impl Conversation {
     /// part of this one.
     pub(super) fn absorb(&mut self, mut other: Conversation) {
         self.messages += other.messages;
+        adopt(&mut self.client, other.client.as_ref());
+        adopt(&mut self.server, other.server.as_ref());
+        adopt(&mut self.version_asked, other.version_asked.as_ref());
+        adopt(&mut self.version_agreed, other.version_agreed.as_ref());
+        self.progress.opened |= other.progress.opened;
+        self.progress.initialized |= other.progress.initialized;
+        self.progress.answered |= other.progress.answered;
         for (method, tally) in &other.methods {
             let sum = self.tally(method);
             sum.requests += tally.requests;
@@ -448,6 +557,43 @@ mod tests {
         assert_eq!(answer(&mut conversation, 2, "7").as_deref(), Some("tools/call"));
         assert_eq!(answer(&mut conversation, 2, "7"), None);
         assert!(conversation.pending.is_empty());
+    }
+
+    #[test]
+    fn answers_that_come_first_are_counted_with_their_request() {
+        let mut conversation = conversation();
+        assert_eq!(answer(&mut conversation, 1, "7"), None);
+        ask(&mut conversation, 2, "8", "ping");
+        ask(&mut conversation, 2, "7", "tools/list");
+        assert_eq!(conversation.methods["tools/list"].responses, 1);
+        assert!(!conversation.awaits(Direction::ToServer, "7"));
+        // Not long after, when the id may be another's.
+        assert_eq!(answer(&mut conversation, 1, "9"), None);
+        for _ in 0..=EARLY_BY {
+            ask(&mut conversation, 3, "10", "ping");
+        }
+        ask(&mut conversation, 2, "9", "prompts/list");
+        assert!(conversation.awaits(Direction::ToServer, "9"));
+        for id in 100..300 {
+            answer(&mut conversation, 1, &id.to_string());
+        }
+        assert_eq!(conversation.early.len(), MAX_EARLY_ANSWERS);
+    }
+
+    #[test]
+    fn answers_tell_what_their_client_can_have_asked() {
+        let mut answers = Answers::default();
+        assert!(answers.admit(5));
+        for id in [5, 8, 6] {
+            answers.note(id);
+        }
+        let admitted: Vec<i64> = (0..12).filter(|id| answers.admit(*id)).collect();
+        assert_eq!(admitted, [0, 1, 2, 3, 4, 7, 9, 10, 11]);
+        answers.note(500);
+        assert!(answers.admit(499) && !answers.admit(500) && !answers.admit(400));
+        answers.note(i64::MIN);
+        answers.note(i64::MAX);
+        assert!(!answers.admit(500) && answers.admit(i64::MAX - 1));
     }
 
     #[test]

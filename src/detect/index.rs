@@ -12,6 +12,8 @@ pub(super) enum Key {
     /// `Mcp-Session-Id` (2025-03-26 to 2025-11-25), of one client address at
     /// one host: an id that comes back from elsewhere is another's.
     Session { client: IpAddr, host: String, session: String },
+    /// The same by the server's address, for where no host was captured.
+    SessionAt { client: IpAddr, server: SocketAddr, session: String },
     /// Session parameter of the legacy message endpoint (2024-11-05).
     LegacySession { client: IpAddr, server: SocketAddr, session: String },
     /// Who the client says it is with every request (2026-07-28).
@@ -61,7 +63,7 @@ impl Key {
         const PLACES: usize = 2 * size_of::<Key>() + 64;
         let text = match self {
             Self::Session { host, session, .. } => host.len() + session.len(),
-            Self::LegacySession { session, .. } => session.len(),
+            Self::SessionAt { session, .. } | Self::LegacySession { session, .. } => session.len(),
             Self::Identity { endpoint, name, .. } => {
                 endpoint.len() + name.name.len() + name.version.len()
             }

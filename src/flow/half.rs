@@ -3,7 +3,9 @@
 //!
 //! A segment in order is handed on as it is, without a copy. Anything else is
 //! trimmed to what is new, compared with what is still remembered, and held
-//! until the hole before it is filled or given up. Sequence numbers are
+//! until the hole before it is filled or given up. So is what was sent by a
+//! side that had more of the other direction than was handed on: an answer does
+//! not overtake a question that is still looked for. Sequence numbers are
 //! unwrapped to 64-bit stream offsets: offset 0 is the byte after the SYN, or
 //! the first one seen.
 
@@ -44,11 +46,33 @@ pub(super) struct Segment<'a> {
     pub(super) cut: u32,
     pub(super) fin: bool,
     pub(super) time: Timestamp,
+    /// What its sender acknowledged with it.
+    pub(super) ack: Option<u32>,
 }
 
 impl Segment<'_> {
     fn len(&self) -> u64 {
         self.data.len() as u64 + u64::from(self.cut)
+    }
+}
+
+/// How far the other direction was handed on, by sequence number; nothing where
+/// that holds nothing up.
+#[derive(Clone, Copy)]
+pub(super) struct Reached(pub(super) Option<u32>);
+
+impl Reached {
+    const ANY: Self = Self(None);
+
+    /// How many bytes of it are missing to what `ack` acknowledged.
+    fn missing(self, ack: Option<u32>) -> u32 {
+        match (self.0, ack) {
+            (Some(next), Some(ack)) => match ack.wrapping_sub(next) {
+                missing @ ..=WINDOW => missing,
+                _ => 0,
+            },
+            _ => 0,
+        }
     }
 }
 
@@ -137,7 +161,7 @@ impl Half {
         self.ended
     }
 
-    /// Whether data (or the FIN) waits behind a hole.
+    /// Whether data (or the FIN) waits behind a hole, or for the other direction.
     pub(super) const fn is_waiting(&self) -> bool {
         self.held.is_some()
     }
@@ -153,6 +177,30 @@ impl Half {
 
     pub(super) const fn acked(&self) -> Option<u32> {
         self.acked
+    }
+
+    /// How far it was handed on, for what the other direction knew of it. One of which
+    /// nothing is captured holds nothing up.
+    pub(super) fn reached(&self) -> Reached {
+        Reached((self.started && self.heard && !self.ended).then_some(self.next_seq))
+    }
+
+    /// When the data that waits first came.
+    pub(super) fn waits_since(&self) -> Option<Timestamp> {
+        Some(self.held.as_ref()?.first()?.1.time)
+    }
+
+    /// Whether what waits first waits behind a hole.
+    pub(super) fn has_hole(&self) -> bool {
+        self.held.as_ref().and_then(|held| held.first()).is_some_and(|(at, _)| at > self.next)
+    }
+
+    /// How many bytes of the other direction the data that is next waits for.
+    pub(super) fn waits_for(&self, peer: Reached) -> u32 {
+        match self.held.as_ref().and_then(|held| held.first()) {
+            Some((at, arrival)) if at == self.next => peer.missing(arrival.ack),
+            _ => 0,
+        }
     }
 
     /// How far `seq` is ahead of the next byte.
@@ -179,6 +227,7 @@ impl Half {
     pub(super) fn receive<H: FlowHandler>(
         &mut self,
         segment: &Segment<'_>,
+        peer: Reached,
         shared: &mut Shared,
         out: &mut Delivery<'_, H>,
     ) {
@@ -188,11 +237,11 @@ impl Half {
             return self.receive_far(segment, shared, out);
         }
         self.jump = Jump::default();
-        let plain = segment.cut == 0 && !segment.fin;
+        let plain = segment.cut == 0 && !segment.fin && peer.missing(segment.ack) == 0;
         if distance == 0 && plain && self.held.is_none() && !self.ended {
             self.deliver(segment.data, shared, out);
         } else {
-            self.receive_near(distance, segment, shared, out);
+            self.receive_near(distance, segment, peer, shared, out);
         }
     }
 
@@ -208,19 +257,6 @@ impl Half {
         }
     }
 
-    /// Gives up the holes that have waited long enough. While no packet comes,
-    /// it does not matter when (or how often) this is called before the next.
-    pub(super) fn skip_due<H: FlowHandler>(
-        &mut self,
-        now: Timestamp,
-        shared: &mut Shared,
-        out: &mut Delivery<'_, H>,
-    ) {
-        while let Some(loss) = self.due(now, &shared.limits) {
-            self.skip_hole(loss, shared, out);
-        }
-    }
-
     /// Gives up every hole and hands on what is held.
     pub(super) fn flush<H: FlowHandler>(
         &mut self,
@@ -229,7 +265,7 @@ impl Half {
         out: &mut Delivery<'_, H>,
     ) {
         while self.held.is_some() {
-            self.skip_hole(loss, shared, out);
+            self.skip_hole(loss, Reached::ANY, shared, out);
         }
     }
 
@@ -237,13 +273,23 @@ impl Half {
     pub(super) fn skip_hole<H: FlowHandler>(
         &mut self,
         loss: Loss,
+        peer: Reached,
         shared: &mut Shared,
         out: &mut Delivery<'_, H>,
     ) {
         if let Some((end, _)) = self.held.as_ref().and_then(|held| held.first()) {
             self.lose(end.saturating_sub(self.next), loss, shared, out);
         }
-        self.drain(shared, out);
+        self.drain(peer, shared, out);
+    }
+
+    /// Hands on what waits for the other direction alone.
+    pub(super) fn go_ahead<H: FlowHandler>(
+        &mut self,
+        shared: &mut Shared,
+        out: &mut Delivery<'_, H>,
+    ) {
+        self.drain(Reached::ANY, shared, out);
     }
 
     /// Frees all buffers.
@@ -261,6 +307,7 @@ impl Half {
         &mut self,
         distance: i32,
         segment: &Segment<'_>,
+        peer: Reached,
         shared: &mut Shared,
         out: &mut Delivery<'_, H>,
     ) {
@@ -282,11 +329,11 @@ impl Half {
         }
         if span.len() > 0 {
             self.refute_fin(end, shared);
-            self.accept(span, segment.time, shared, out);
+            self.accept(span, self.arrival(segment), peer, shared, out);
         }
-        self.drain(shared, out);
+        self.drain(peer, shared, out);
         if segment.fin && end >= self.next as i64 {
-            self.accept_fin(end.unsigned_abs(), segment.time, shared, out);
+            self.accept_fin(end.unsigned_abs(), self.arrival(segment), shared, out);
         }
     }
 
@@ -315,18 +362,23 @@ impl Half {
         }
         self.flush(Loss::Jumped, shared, out);
         self.lose(u64::from(segment.seq.wrapping_sub(self.next_seq)), Loss::Jumped, shared, out);
-        self.receive_near(0, segment, shared, out);
+        self.receive_near(0, segment, Reached::ANY, shared, out);
     }
 
     /// New data: hands on what is next, holds the rest.
     fn accept<H: FlowHandler>(
         &mut self,
         mut span: Span<'_>,
-        time: Timestamp,
+        arrival: Arrival,
+        peer: Reached,
         shared: &mut Shared,
         out: &mut Delivery<'_, H>,
     ) {
-        if span.start == self.next as i64 {
+        if span.start != self.next as i64 {
+            shared.counters.out_of_order_segments += 1;
+        } else if peer.missing(arrival.ack) > 0 {
+            shared.counters.overtaking_segments += 1;
+        } else {
             let first_held = self.held.as_ref().and_then(|held| held.first_piece());
             let head = match first_held {
                 Some(first) => span.split_before(first as i64),
@@ -338,11 +390,8 @@ impl Half {
             if head.cut > 0 {
                 self.lose(head.cut, Loss::Cut, shared, out);
             }
-        } else {
-            shared.counters.out_of_order_segments += 1;
         }
         if span.len() > 0 && !out.is_dismissed() {
-            let arrival = self.arrival(time);
             let held = self.held.get_or_insert_default();
             let start = span.start.unsigned_abs();
             let result = held.insert(start, span.data, span.cut, arrival, &mut shared.buffers);
@@ -359,7 +408,7 @@ impl Half {
     fn accept_fin<H: FlowHandler>(
         &mut self,
         offset: u64,
-        time: Timestamp,
+        arrival: Arrival,
         shared: &mut Shared,
         out: &mut Delivery<'_, H>,
     ) {
@@ -370,7 +419,6 @@ impl Half {
             self.ended = true;
             out.end();
         } else {
-            let arrival = self.arrival(time);
             self.held.get_or_insert_default().set_fin(offset, arrival);
         }
     }
@@ -405,8 +453,15 @@ impl Half {
     }
 
     /// Hands on what is held and next by now.
-    fn drain<H: FlowHandler>(&mut self, shared: &mut Shared, out: &mut Delivery<'_, H>) {
-        while let Some(held) = &mut self.held {
+    pub(super) fn drain<H: FlowHandler>(
+        &mut self,
+        peer: Reached,
+        shared: &mut Shared,
+        out: &mut Delivery<'_, H>,
+    ) {
+        while self.waits_for(peer) == 0
+            && let Some(held) = &mut self.held
+        {
             match held.take(self.next, &mut shared.buffers) {
                 Some(Piece::Bytes(bytes)) => {
                     self.deliver(&bytes, shared, out);
@@ -465,7 +520,7 @@ impl Half {
     }
 
     /// Gives up the next `len` bytes.
-    fn lose<H: FlowHandler>(
+    pub(super) fn lose<H: FlowHandler>(
         &mut self,
         len: u64,
         loss: Loss,
@@ -498,20 +553,24 @@ impl Half {
         self.next_seq = self.next_seq.wrapping_add(len as u32);
     }
 
-    fn arrival(&self, time: Timestamp) -> Arrival {
-        Arrival { time, segment: self.segments }
+    fn arrival(&self, segment: &Segment<'_>) -> Arrival {
+        Arrival { time: segment.time, segment: self.segments, ack: segment.ack }
     }
 
-    /// Whether the first hole is to be given up by now, and why.
-    fn due(&self, now: Timestamp, limits: &FlowLimits) -> Option<Loss> {
+    /// Whether what is waited for first is to be given up by now, and why. While no
+    /// packet comes, it does not matter when (or how often) that is asked before the
+    /// next.
+    pub(super) fn due(&self, now: Timestamp, peer: Reached, limits: &FlowLimits) -> Option<Loss> {
         let (end, arrival) = self.held.as_ref()?.first()?;
         let waited = now.since(arrival.time);
         let segments = self.segments.wrapping_sub(arrival.segment);
+        let patient = waited < limits.acked_patience && segments < limits.acked_patience_segments;
+        if self.waits_for(peer) > 0 {
+            return (!patient).then_some(Loss::Acked);
+        }
         let acked = self.acked.map_or(0, |acked| self.distance(acked));
         if acked > 0 && acked.unsigned_abs() <= WINDOW {
             let past_hole = u64::from(acked.unsigned_abs()) >= end.saturating_sub(self.next);
-            let patient =
-                waited < limits.acked_patience && segments < limits.acked_patience_segments;
             if past_hole && !patient {
                 return Some(Loss::Acked);
             }

@@ -11,12 +11,13 @@ use std::collections::BTreeMap;
 use super::buffers::{BLOCK, Buffers, footprint};
 use crate::time::Timestamp;
 
-/// When a piece came: its capture time, and the count of segments of its
-/// direction up to it.
+/// When a piece came: its capture time, the count of segments of its direction
+/// up to it, and what its sender had of the other direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Arrival {
     pub(super) time: Timestamp,
     pub(super) segment: u32,
+    pub(super) ack: Option<u32>,
 }
 
 /// A stretch of the stream.
@@ -195,6 +196,7 @@ impl Held {
             && let Piece::Bytes(bytes) = &mut entry.piece
             && start + bytes.len() as u64 == at
             && bytes.len() + data.len() <= BLOCK
+            && entry.arrival.ack == arrival.ack
         {
             let growth = footprint(bytes.len() + data.len()) - footprint(bytes.len());
             buffers.extend(bytes, data);
@@ -245,7 +247,7 @@ fn clamp(len: u64, max: usize) -> usize {
 mod tests {
     use super::*;
 
-    const NOW: Arrival = Arrival { time: Timestamp::from_nanos(0), segment: 0 };
+    const NOW: Arrival = Arrival { time: Timestamp::from_nanos(0), segment: 0, ack: None };
 
     /// Start, data, bytes cut.
     type Insert<'a> = (u64, &'a str, u64);

@@ -117,6 +117,9 @@ crate::counters! {
         after_end_bytes,
         /// TCP segments that came out of order.
         out_of_order_segments,
+        /// TCP segments in order that waited for bytes of the other direction which
+        /// their sender had acknowledged.
+        overtaking_segments,
         /// Payload bytes copied because they came out of order.
         buffered_bytes,
         /// Segments that overlapped earlier data and differed from it.

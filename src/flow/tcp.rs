@@ -4,7 +4,7 @@
 
 use super::delivery::Delivery;
 use super::five_tuple::Side;
-use super::half::{Half, Loss, Segment, WINDOW};
+use super::half::{Half, Loss, Reached, Segment, WINDOW};
 use super::handler::{CloseReason, FlowHandler};
 use super::limits::FlowCounters;
 use super::shared::Shared;
@@ -68,7 +68,7 @@ impl Connection {
         low.is_ended() && !high.is_heard() || high.is_ended() && !low.is_heard()
     }
 
-    /// Whether data waits behind a hole.
+    /// Whether data waits behind a hole, or for the other direction.
     pub(super) const fn is_waiting(&self) -> bool {
         self.halves[0].is_waiting() || self.halves[1].is_waiting()
     }
@@ -122,12 +122,13 @@ impl Connection {
             cut: packet.missing,
             fin: header.flags.contains(TcpFlags::FIN),
             time: packet.time,
+            ack: header.flags.contains(TcpFlags::ACK).then_some(header.ack),
         };
         if segment.fin || carries_payload(packet) {
             self.receive(&segment, shared, out);
         }
         if self.is_waiting() {
-            self.each_half(out, |half, out| half.skip_due(packet.time, shared, out));
+            self.give_up_due(packet.time, shared, out);
         }
         if out.info.dismissed() != dismissed {
             self.release_dismissed(shared, out);
@@ -143,7 +144,7 @@ impl Connection {
         shared: &mut Shared,
         out: &mut Delivery<'_, H>,
     ) -> Option<CloseReason> {
-        self.each_half(out, |half, out| half.skip_due(now, shared, out));
+        self.give_up_due(now, shared, out);
         self.release_dismissed(shared, out);
         self.conclude()
     }
@@ -155,7 +156,9 @@ impl Connection {
         shared: &mut Shared,
         out: &mut Delivery<'_, H>,
     ) -> Option<CloseReason> {
-        self.each_half(out, |half, out| half.flush(loss, shared, out));
+        while let Some(side) = self.waits_longest(out) {
+            self.give_up(side, loss, shared, out);
+        }
         self.conclude()
     }
 
@@ -173,6 +176,92 @@ impl Connection {
         }
         self.end = Some(End::Finished);
         Some(CloseReason::Finished)
+    }
+
+    /// Gives up what has been waited for long enough.
+    fn give_up_due<H: FlowHandler>(
+        &mut self,
+        now: Timestamp,
+        shared: &mut Shared,
+        out: &mut Delivery<'_, H>,
+    ) {
+        self.settle(shared, out);
+        while let Some((side, loss)) = self.due(now, shared, out) {
+            self.give_up(side, loss, shared, out);
+        }
+    }
+
+    /// The side whose data has waited long enough, and why; the client first.
+    fn due<H: FlowHandler>(
+        &mut self,
+        now: Timestamp,
+        shared: &Shared,
+        out: &mut Delivery<'_, H>,
+    ) -> Option<(Side, Loss)> {
+        let client = out.info.sender(crate::stream::Direction::ToServer);
+        [client, client.other()].into_iter().find_map(|side| {
+            let peer = self.reached(side.other(), out);
+            let loss = self.halves[side.index()].due(now, peer, &shared.limits)?;
+            Some((side, loss))
+        })
+    }
+
+    /// The side whose data has waited longest.
+    fn waits_longest<H: FlowHandler>(&self, out: &Delivery<'_, H>) -> Option<Side> {
+        let client = out.info.sender(crate::stream::Direction::ToServer);
+        let since = |side: Side| Some((self.halves[side.index()].waits_since()?, side));
+        let [first, second] = [since(client), since(client.other())];
+        match (first, second) {
+            (Some(first), Some(second)) if second.0 < first.0 => Some(second.1),
+            (first, second) => first.or(second).map(|(_, side)| side),
+        }
+    }
+
+    /// How far that side was handed on, if it can hold up the other.
+    fn reached<H: FlowHandler>(&self, side: Side, out: &Delivery<'_, H>) -> Reached {
+        match out.info.dismisses(side) {
+            true => Reached(None),
+            false => self.halves[side.index()].reached(),
+        }
+    }
+
+    /// Hands on what is next and waits for nothing, in the order in which the two
+    /// sides must have said it.
+    fn settle<H: FlowHandler>(&mut self, shared: &mut Shared, out: &mut Delivery<'_, H>) {
+        let mut side = out.info.sender(crate::stream::Direction::ToServer);
+        let mut idle = 0;
+        while idle < 2 && self.is_waiting() {
+            let peer = self.reached(side.other(), out);
+            let half = &mut self.halves[side.index()];
+            let before = (half.distance(0), half.is_ended());
+            half.drain(peer, shared, &mut out.on_side(side));
+            idle = if (half.distance(0), half.is_ended()) == before { idle + 1 } else { 0 };
+            side = side.other();
+        }
+    }
+
+    /// Gives up what the data of that side waits for first.
+    fn give_up<H: FlowHandler>(
+        &mut self,
+        side: Side,
+        loss: Loss,
+        shared: &mut Shared,
+        out: &mut Delivery<'_, H>,
+    ) {
+        let reached = self.reached(side.other(), out);
+        let (half, peer) = pair(&mut self.halves, side);
+        let missing = half.waits_for(reached);
+        if missing == 0 {
+            half.skip_hole(loss, reached, shared, &mut out.on_side(side));
+        } else if !peer.is_waiting() {
+            peer.lose(u64::from(missing), loss, shared, &mut out.on_side(side.other()));
+        } else if peer.has_hole() {
+            let reached = half.reached();
+            peer.skip_hole(loss, reached, shared, &mut out.on_side(side.other()));
+        } else {
+            half.go_ahead(shared, &mut out.on_side(side));
+        }
+        self.settle(shared, out);
     }
 
     /// Calls `visit` for both halves, the client's first.
@@ -302,7 +391,9 @@ impl Connection {
         shared: &mut Shared,
         out: &mut Delivery<'_, H>,
     ) {
-        let (half, peer) = pair(&mut self.halves, out.side);
+        let side = out.side;
+        let reached = self.reached(side.other(), out);
+        let (half, peer) = pair(&mut self.halves, side);
         if !half.is_started() {
             half.start(segment.seq);
             if !peer.has_syn() && !out.info.midstream {
@@ -316,18 +407,22 @@ impl Connection {
             return;
         }
         peer.note_turn();
-        half.receive(segment, shared, out);
-        let limits = &shared.limits;
-        let (max_charge, max_pieces) =
-            (limits.max_out_of_order_per_flow, limits.max_out_of_order_pieces);
-        while half.is_waiting()
-            && (half.charge() + peer.charge() > max_charge || half.pieces() > max_pieces)
-        {
-            half.skip_hole(Loss::Capped, shared, out);
+        half.receive(segment, reached, shared, out);
+        while self.is_over_cap(side, shared) {
+            self.give_up(side, Loss::Capped, shared, out);
         }
         if out.is_dismissed() {
-            half.pass_over(segment);
+            self.halves[side.index()].pass_over(segment);
         }
+    }
+
+    /// Whether data that waits takes more than it may, of a side that has some.
+    fn is_over_cap(&self, side: Side, shared: &Shared) -> bool {
+        let half = &self.halves[side.index()];
+        let charge: usize = self.halves.iter().map(Half::charge).sum();
+        half.is_waiting()
+            && (charge > shared.limits.max_out_of_order_per_flow
+                || half.pieces() > shared.limits.max_out_of_order_pieces)
     }
 
     /// A RST ends the connection if its number is one that its sender would

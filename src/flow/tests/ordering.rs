@@ -283,3 +283,49 @@ fn a_dismissed_flow_holds_no_buffers() {
     assert_eq!(lab.table.counters().buffered_bytes, 9000);
     assert_eq!(lab.recorder.lines(), ["1> ab", "1< x"]);
 }
+
+#[test]
+fn an_answer_does_not_overtake_its_question() {
+    let asked = ["1> ask", "1< yes", "1> more", "1< no", "1 InputEnd"];
+    let orders = [
+        "c A 1001 5001 ask|s A 5001 1004 yes|c A 1004 5004 more|s A 5004 1008 no",
+        "s A 5001 1004 yes|c A 1001 5001 ask|c A 1004 5004 more|s A 5004 1008 no",
+        "c A 1004 5004 more|s A 5001 1004 yes|c A 1001 5001 ask|s A 5004 1008 no",
+        "s A 5004 1008 no|c A 1004 5004 more|s A 5001 1004 yes|c A 1001 5001 ask",
+    ];
+    for order in orders {
+        let counters = check(&opened(&order.replace('|', "\n")), &asked);
+        assert_eq!(counters.gaps, 0, "{order}");
+    }
+}
+
+#[test]
+fn what_follows_a_loss_keeps_its_order() {
+    // Of `ask?`, the end or all is lost; the other side had it.
+    let follows = "s A 5001 1005 yes\nc A 1005 5004 more\ns A 5004 1009 no\n";
+    let late = "c A 1009 5006 +300";
+    let part = opened(&format!("c A 1001 5001 as\n{follows}{late}"));
+    let whole = opened(&format!("{follows}{late}"));
+    let told = ["1< yes", "1> more", "1< no", "1 InputEnd"];
+    let counters = check(&part, &[&["1> as", "1> gap 2"][..], &told].concat());
+    assert_eq!((counters.gaps_acked, counters.overtaking_segments), (1, 1));
+    check(&whole, &[&["1> gap 4"][..], &told].concat());
+}
+
+#[test]
+fn a_stream_waits_for_the_other_for_a_bounded_time() {
+    let bulk: String = (0..20).map(|n| format!("s A {} 1005 *10\n", 5001 + 10 * n)).collect();
+    let script = opened(&bulk);
+    check(&script, &["1> gap 4", "1< 200 bytes", "1 InputEnd"]);
+    let capped = FlowLimits {
+        acked_patience_segments: 1000,
+        max_out_of_order_per_flow: 100,
+        ..Default::default()
+    };
+    let counters = check_with(&script, &capped, &["1> gap 4", "1< 200 bytes", "1 InputEnd"]);
+    assert_eq!(counters.gaps_capped, 1);
+    // Two streams that claim to have each other's bytes.
+    let lies = opened("s A 5001 1005 yes\nc A 1001 5004 ask!\nc A 1005 5004 +300");
+    let counters = check(&lies, &["1> ask!", "1< yes", "1 InputEnd"]);
+    assert_eq!(counters.gaps, 0);
+}

@@ -395,7 +395,8 @@ impl Connection {
         if sniffer.sides[direction.index()].unknown {
             return data.len();
         }
-        let sniffed = sniffer.look(*direction, data, sink.server_port());
+        let joined = sniffer.gap || (sink.is_midstream() && !sniffer.nested);
+        let sniffed = sniffer.look(*direction, data, sink.server_port(), joined);
         let nested = sniffer.nested;
         let depth = self.depth + 1;
         let counters = &mut sink.counters().connection;

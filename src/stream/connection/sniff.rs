@@ -53,18 +53,34 @@ impl Sniffer {
 
     /// Looks at the next bytes of a direction; `port` is the server's. In the
     /// usual case the first segment tells all, and nothing is held.
-    pub(super) fn look(&mut self, direction: Direction, data: &[u8], port: u16) -> Sniffed {
+    ///
+    /// Where the start is missing (`joined`), JSON may as well be the body of a
+    /// message whose head was lost: then the end of a line tells, or the other
+    /// direction.
+    pub(super) fn look(
+        &mut self,
+        direction: Direction,
+        data: &[u8],
+        port: u16,
+        joined: bool,
+    ) -> Sniffed {
+        let doubted = |told: Guess, seen: &[u8]| {
+            let doubted = joined && told == Guess::Raw && !seen.contains(&b'\n');
+            doubted && seen.len() < MAX_SNIFF
+        };
         let side = &mut self.sides[direction.index()];
         let mut used = 0;
         let mut told = (Guess::Unsure, None);
         if side.held.is_empty() {
             told = guess(direction, data, port);
         }
-        if told.0 == Guess::Unsure {
+        if told.0 == Guess::Unsure || doubted(told.0, data) {
             used = data.len().min(MAX_SNIFF - side.held.len());
             side.held.extend_from_slice(&data[..used]);
             told = guess(direction, &side.held, port);
-            if told.0 == Guess::Unsure && side.held.len() == MAX_SNIFF {
+            if doubted(told.0, &side.held) {
+                told = (Guess::Unsure, None);
+            } else if told.0 == Guess::Unsure && side.held.len() == MAX_SNIFF {
                 told = (Guess::Unknown, None);
             }
         }

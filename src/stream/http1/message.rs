@@ -1,5 +1,6 @@
 //! Heads: what they say is handed on, and decides what follows them.
 
+use super::chunked::Chunked;
 use super::exchanges::{RequestKind, UpgradeOffer};
 use super::framing::{BodyFraming, Framing, of_request, of_response};
 use super::head::{FieldsReport, RequestLine, StatusLine, with_fields};
@@ -7,7 +8,8 @@ use super::reader::{BlankLine, HeadPlace, HeadReader, HeadStep};
 use super::{Http1, State};
 use crate::stream::uri::Target;
 use crate::stream::{
-    Direction, ExchangeSink, HeadFlags, Header, RequestHead, ResponseHead, find_header, joined,
+    Direction, ExchangeSink, HeadFlags, Header, HttpVersion, RequestHead, ResponseHead,
+    find_header, joined,
 };
 
 /// How much of a head there is.
@@ -188,6 +190,27 @@ impl Http1 {
                 self.release_held(id, sink);
             }
         }
+    }
+
+    /// A response goes on whose head was lost: a stream of events, in chunks.
+    pub(super) fn join_events<S>(&mut self, sink: &mut S)
+    where
+        S: ExchangeSink + ?Sized,
+    {
+        while let Some(stale) = self.exchanges.take_stale() {
+            self.counters.unanswered_requests += 1;
+            sink.exchange_end(stale);
+        }
+        let (id, kind) = self.exchanges.response();
+        self.counters.unpaired_responses += u64::from(kind.is_none());
+        self.counters.joined_events += 1;
+        let flags = HeadFlags { incomplete: true, ..HeadFlags::default() };
+        let version = HttpVersion::Http11;
+        let head = ResponseHead { version, status: 0, headers: &[], flags };
+        let interest = sink.response(id, &head);
+        let half = self.half(Direction::ToClient);
+        (half.id, half.interest, half.found) = (id, interest, false);
+        half.state = State::Chunked(Chunked::new());
     }
 
     fn after_head<S>(

@@ -34,7 +34,7 @@ use self::chunked::Chunked;
 use self::exchanges::Exchanges;
 use self::framing::Framing;
 use self::reader::{BlankLine, HeadReader};
-use self::resync::Resync;
+use self::resync::{Resync, begins_with_chunk};
 use super::{Direction, ExchangeId, ExchangeSink, Interest};
 
 pub use self::probe::{Probe, probe};
@@ -80,6 +80,8 @@ crate::counters! {
         chunk_resumes,
         /// Heads found again after the framing was lost.
         resyncs,
+        /// Streams of events taken up without their head.
+        joined_events,
         /// Bytes skipped in search of a head.
         skipped_bytes,
         /// Gaps.
@@ -356,6 +358,7 @@ impl Http1 {
     where
         S: ExchangeSink + ?Sized,
     {
+        resync.events = self.exchanges.any_awaited();
         let half = &mut self.halves[direction.index()];
         let skipped = &mut self.counters.skipped_bytes;
         // One over the cap would be no head, and searched again.
@@ -368,6 +371,9 @@ impl Http1 {
         half.found = true;
         half.state = State::head();
         let head = half.take_buffer();
+        if begins_with_chunk(&head) {
+            self.join_events(sink);
+        }
         self.drive(direction, &head, sink);
         used
     }

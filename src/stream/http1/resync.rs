@@ -4,6 +4,9 @@
 //! that ends in a start line and is followed by a field line or an empty one.
 //! Both are asked for, because bodies quote HTTP too. The start line need not
 //! begin its line: it may follow a body that has no line end.
+//!
+//! An event stream may go on for as long as its connection, so of the answer to a
+//! request a chunk is found too, if it begins with a field of an event.
 
 use super::head::{RequestLine, StatusLine, begins_with_field, is_token_byte};
 use super::probe::method_at_end;
@@ -21,6 +24,8 @@ const MAX_NAME: usize = 128;
 pub(super) struct Resync {
     /// How long the candidate start line in the buffer is.
     candidate: usize,
+    /// Whether the events of an answer may come, whose head was lost.
+    pub(super) events: bool,
 }
 
 impl Resync {
@@ -61,7 +66,7 @@ impl Resync {
             at = end;
             if line_end.is_some() && buffer.is_empty() {
                 let window = &piece[piece.len().saturating_sub(longest)..];
-                let start = start_line_at_end(direction, window);
+                let start = self.start_line_at_end(direction, window);
                 let kept = &window[start.unwrap_or(window.len())..];
                 buffer.extend_from_slice(kept);
                 self.candidate = kept.len();
@@ -85,6 +90,7 @@ impl Resync {
         buffer.extend_from_slice(&piece[..used]);
         let line = &buffer[self.candidate..];
         let proof = match line {
+            _ if is_chunk_size(&buffer[..self.candidate]) => begins_with_event_field(line),
             b"\n" | b"\r\n" => Some(true),
             b"\r" => None,
             _ => match line.iter().position(|&byte| !is_token_byte(byte)) {
@@ -113,13 +119,27 @@ impl Resync {
         skipped: &mut u64,
     ) {
         let window = buffer.len().saturating_sub(longest);
-        let start = match start_line_at_end(direction, &buffer[window..]) {
+        let start = match self.start_line_at_end(direction, &buffer[window..]) {
             Some(at) => window + at,
             None => buffer.len(),
         };
         *skipped += start as u64;
         buffer.drain(..start);
         self.candidate = buffer.len();
+    }
+
+    /// Where in `line` a start line begins that ends with the line.
+    fn start_line_at_end(self, direction: Direction, line: &[u8]) -> Option<usize> {
+        let content = line.strip_suffix(b"\n").unwrap_or(line);
+        let content = content.strip_suffix(b"\r").unwrap_or(content);
+        match direction {
+            Direction::ToServer => request_line_at_end(content),
+            Direction::ToClient if self.events && is_chunk_size(line) => Some(0),
+            Direction::ToClient => {
+                let at = memchr::memmem::rfind(content, b"HTTP/1.")?;
+                StatusLine::parse(&content[at..]).map(|_| at)
+            }
+        }
     }
 }
 
@@ -135,17 +155,25 @@ fn append_tail(buffer: &mut Vec<u8>, piece: &[u8], skipped: &mut u64) {
     buffer.extend_from_slice(tail);
 }
 
-/// Where in `line` a start line begins that ends with the line.
-fn start_line_at_end(direction: Direction, line: &[u8]) -> Option<usize> {
-    let content = line.strip_suffix(b"\n").unwrap_or(line);
-    let content = content.strip_suffix(b"\r").unwrap_or(content);
-    match direction {
-        Direction::ToServer => request_line_at_end(content),
-        Direction::ToClient => {
-            let at = memchr::memmem::rfind(content, b"HTTP/1.")?;
-            StatusLine::parse(&content[at..]).map(|_| at)
-        }
+/// Whether what was found is a chunk and not a head.
+pub(super) fn begins_with_chunk(found: &[u8]) -> bool {
+    let end = memchr::memchr(b'\n', found).map_or(0, |end| end + 1);
+    is_chunk_size(&found[..end])
+}
+
+/// Whether a line is the size of a chunk, as senders of events write it.
+fn is_chunk_size(line: &[u8]) -> bool {
+    let Some(digits) = line.strip_suffix(b"\r\n") else { return false };
+    matches!(digits.len(), 1..=8) && digits.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Whether a line begins like one of an event stream; not known of too short a piece.
+fn begins_with_event_field(line: &[u8]) -> Option<bool> {
+    let fields: [&[u8]; 4] = [b"event:", b"data:", b"id:", b"retry:"];
+    if fields.iter().any(|field| line.starts_with(field)) {
+        return Some(true);
     }
+    (!fields.iter().any(|field| field.starts_with(line))).then_some(false)
 }
 
 fn request_line_at_end(line: &[u8]) -> Option<usize> {
@@ -166,7 +194,8 @@ mod tests {
     use crate::stream::testing::Cut;
 
     fn search(direction: Direction, input: &[u8], cut: Cut) -> Option<(Vec<u8>, u64, usize)> {
-        let (mut resync, mut buffer, mut skipped, mut at) = (Resync::default(), Vec::new(), 0, 0);
+        let mut resync = Resync { events: true, ..Resync::default() };
+        let (mut buffer, mut skipped, mut at) = (Vec::new(), 0, 0);
         for piece in cut.pieces(input) {
             if let Some(used) =
                 resync.search((direction, MAX_LINE), piece, &mut buffer, &mut skipped)
@@ -204,6 +233,10 @@ mod tests {
             ("after a body", "</html>HTTP/1.1 404 Not Found\r\nA: b\r\n", Some(7)),
             ("a request", "GET / HTTP/1.1\r\nA: b\r\n", None),
             ("prose", "HTTP/1.1 200 OK\r\nis what I said\r\n", None),
+            ("an event in a chunk", "2f\r\nevent: message\r\n", Some(0)),
+            ("the next event", "a\": 1}\r\n\r\n\r\n1F\r\ndata: x\r\n", Some(12)),
+            ("a number", "12\r\nVersion: x\r\n", None),
+            ("not in a chunk", "x\r\nevent: message\r\ndata: x\r\n", None),
         ];
         for (direction, rows) in [(Direction::ToServer, server), (Direction::ToClient, client)] {
             for (name, input, expected) in rows {
