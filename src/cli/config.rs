@@ -217,7 +217,8 @@ mod tests {
     use crate::cli::args::{self, SenseArgs};
 
     /// Values of which every option takes one.
-    const SAMPLES: [&str; 8] = ["64", "64M", "1h", "127.0.0.1:9", "likely", "auto", "json", "it"];
+    const SAMPLES: [&str; 10] =
+        ["64", "64M", "1h", "127.0.0.1:9", "likely", "auto", "json", "it", "ring", "kernel"];
 
     fn written(folder: &tempfile::TempDir, text: &str) -> String {
         let path = folder.path().join("sense.toml");
