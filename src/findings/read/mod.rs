@@ -7,6 +7,7 @@
 //! both are read.
 
 mod arrow;
+mod blocks;
 mod json;
 
 use std::fs::File;
@@ -51,8 +52,11 @@ impl Rows {
         let mut input = BufReader::new(&file);
         match Container::of(input.fill_buf().map_err(error)?) {
             Some(Container::ArrowFile) => {
-                let reader = unharmed(|| FileReader::try_new_buffered(file, None))
-                    .map_err(|source| damaged(path, 0, source))?;
+                let open = || {
+                    blocks::check(&mut file)?;
+                    FileReader::try_new_buffered(file, None)
+                };
+                let reader = unharmed(open).map_err(|source| damaged(path, 0, source))?;
                 Self::batches(path, &reader.schema(), reader)
             }
             #[cfg(feature = "parquet")]

@@ -241,6 +241,33 @@ fn every_kind_and_class_reads_back() {
 }
 
 #[test]
+fn blocks_beyond_an_arrow_file_are_not_made_room_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f.arrow");
+    let mut sink = open(&path, 7);
+    many_rows().iter().for_each(|row| sink.write(row).unwrap());
+    sink.finish().unwrap();
+    let whole = fs::read(&path).unwrap();
+    let footer_len = u32::from_le_bytes(*whole[whole.len() - 10..].first_chunk().unwrap());
+    let footer_at = whole.len() - 10 - footer_len as usize;
+    let footer = arrow_ipc::root_as_footer(&whole[footer_at..whole.len() - 10]).unwrap();
+    let offset = footer.recordBatches().unwrap().get(1).offset().to_le_bytes();
+    let block = footer_at + memchr::memmem::find(&whole[footer_at..], &offset).unwrap();
+    // The body's length is the third number; then all of the file, which is too
+    // much with the other blocks.
+    let all = whole.len() as i64 - i64::from_le_bytes(offset) - 1000;
+    for len in [1 << 40, -1, i64::MAX, all] {
+        let mut damaged = whole.clone();
+        damaged[block + 16..][..8].copy_from_slice(&i64::to_le_bytes(len));
+        fs::write(&path, damaged).unwrap();
+        let Err(ReadError::Damaged { rows: 0, source, .. }) = Rows::open(&path) else {
+            panic!("{len}");
+        };
+        assert!(source.to_string().contains("blocks beyond the file"), "{source}");
+    }
+}
+
+#[test]
 fn other_files_and_versions_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("f.pcap");
