@@ -18,8 +18,6 @@ const UNPAIRED: &[(&str, u64)] = &[
     ("p-mcp-remote.pcap", 2),
     // An error in answer to a body that is cut JSON.
     ("p-py130-errors.pcap", 1),
-    // A client's answer that was captured before the server's request.
-    ("h-reorder.pcap", 1),
 ];
 
 /// Clients that the server refused, which the truth has as no session.
