@@ -1,8 +1,10 @@
-//! Reads captures on a thread of its own: a [`Replay`] in, its blocks out, a few
-//! of them ahead of who works on them.
+//! Reads captures, on a thread of its own where that takes time: a [`Replay`] in,
+//! its blocks out, a few of them ahead of who works on them.
 //!
-//! What the kernel copies and what has to be unpacked is done by the time a block
-//! is asked for. Counters and errors are those up to the last block handed out.
+//! What has to be unpacked or waited for is done by the time a block is asked for.
+//! A file as it is on disk is read by who asks: to move what the kernel copied from
+//! one core to the other costs more than to copy it (docs/benchmarks.md). Counters
+//! and errors are those up to the last block handed out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,12 +22,23 @@ const BLOCKS_AHEAD: usize = 3;
 /// How often a reader who waits for a block looks whether it is to stop.
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
 
-/// The blocks of a [`Replay`], read by a thread.
+/// The blocks of a [`Replay`], and a flag that ends them.
 #[derive(Debug)]
 pub struct ReadAhead {
+    way: Way,
+    stop: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+enum Way {
+    Here(Box<Replay>),
+    Thread(Thread),
+}
+
+#[derive(Debug)]
+struct Thread {
     filled: Receiver<Filled>,
     used: Sender<Block>,
-    stop: Arc<AtomicBool>,
     counters: CaptureCounters,
     errors: Vec<Error>,
 }
@@ -46,7 +59,48 @@ impl ReadAhead {
     /// # Errors
     ///
     /// No thread can be started.
-    pub fn start(mut replay: Replay, stop: Arc<AtomicBool>) -> std::io::Result<Self> {
+    pub fn start(replay: Replay, stop: Arc<AtomicBool>) -> std::io::Result<Self> {
+        let way = if replay.is_slow() {
+            Way::Thread(Thread::start(replay)?)
+        } else {
+            Way::Here(Box::new(replay))
+        };
+        Ok(Self { way, stop })
+    }
+
+    /// Gives the next block and takes back the one before.
+    pub fn fill(&mut self, block: &mut Block) -> Fill {
+        match &mut self.way {
+            _ if self.stop.load(Ordering::Relaxed) => Fill::End,
+            Way::Here(replay) => replay.fill(block),
+            Way::Thread(thread) => thread.fill(block, &self.stop),
+        }
+    }
+
+    /// Whether reading was asked to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// What was read up to the last block.
+    pub fn counters(&self) -> CaptureCounters {
+        match &self.way {
+            Way::Here(replay) => replay.counters(),
+            Way::Thread(thread) => thread.counters,
+        }
+    }
+
+    /// What could not be read, or not to its end.
+    pub fn errors(&self) -> &[Error] {
+        match &self.way {
+            Way::Here(replay) => replay.errors(),
+            Way::Thread(thread) => &thread.errors,
+        }
+    }
+}
+
+impl Thread {
+    fn start(mut replay: Replay) -> std::io::Result<Self> {
         let (fill, filled) = bounded(BLOCKS_AHEAD);
         let (used, recycled) = bounded(BLOCKS_AHEAD + 1);
         let (counters, errors) = (replay.counters(), replay.take_errors());
@@ -54,17 +108,14 @@ impl ReadAhead {
         thread::Builder::new()
             .name("reader".to_owned())
             .spawn(move || read(replay, &fill, &recycled))?;
-        Ok(Self { filled, used, stop, counters, errors })
+        Ok(Self { filled, used, counters, errors })
     }
 
-    /// Gives the next block and takes back the one before.
-    pub fn fill(&mut self, block: &mut Block) -> Fill {
+    fn fill(&mut self, block: &mut Block, stop: &AtomicBool) -> Fill {
         let filled = loop {
-            if self.is_stopped() {
-                return Fill::End;
-            }
             match self.filled.recv_timeout(LOOK_PERIOD) {
                 Ok(filled) => break filled,
+                Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => return Fill::End,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Fill::End,
             }
@@ -75,21 +126,6 @@ impl ReadAhead {
         // Without room, or once all is read, the memory is just not used again.
         let _ = self.used.try_send(std::mem::replace(block, next));
         Fill::Block
-    }
-
-    /// Whether reading was asked to stop.
-    pub fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    /// What was read up to the last block.
-    pub fn counters(&self) -> CaptureCounters {
-        self.counters
-    }
-
-    /// What could not be read, or not to its end.
-    pub fn errors(&self) -> &[Error] {
-        &self.errors
     }
 }
 
@@ -143,6 +179,7 @@ mod tests {
         let mut replay = Replay::new(inputs());
         let expected = drain(|block| replay.fill(block));
         let mut ahead = ReadAhead::start(Replay::new(inputs()), Arc::default()).unwrap();
+        assert!(matches!(ahead.way, Way::Thread(_)));
         assert_eq!(drain(|block| ahead.fill(block)), expected);
         assert_eq!(expected.len(), 30_002);
         assert_eq!(ahead.counters(), replay.counters());

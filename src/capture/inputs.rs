@@ -36,6 +36,9 @@ pub(super) struct Input {
     pub(super) len: Option<u64>,
     /// Time of the first frame, where that is known beforehand.
     first: Option<Timestamp>,
+    /// Whether reading takes time that is not the kernel's alone: it has to be
+    /// unpacked, or waited for.
+    pub(super) slow: bool,
 }
 
 /// Where a capture is.
@@ -173,11 +176,13 @@ impl Expansion {
         if self.repeated(path) {
             return Ok(());
         }
-        let first = self.first_time(path)?;
+        let mut reader = Reader::open(path, SourceId::default())?.with_block_size(PROBE_BLOCK);
+        let first = self.first_time(&mut reader);
         self.inputs.list.push(Input {
             name: name(path),
             place: Place::Path(path.to_owned()),
             len: Some(metadata.len()),
+            slow: reader.is_compressed(),
             first,
         });
         Ok(())
@@ -185,7 +190,13 @@ impl Expansion {
 
     fn stream(&mut self, path: &Path, place: Place) {
         if !self.repeated(path) {
-            self.inputs.list.push(Input { name: name(path), place, len: None, first: None });
+            self.inputs.list.push(Input {
+                name: name(path),
+                place,
+                len: None,
+                first: None,
+                slow: true,
+            });
         }
     }
 
@@ -199,18 +210,17 @@ impl Expansion {
 
     /// The time of the first frame of a capture, if one comes early in it.
     /// Damage is left to be reported when the capture is read.
-    fn first_time(&mut self, path: &Path) -> Result<Option<Timestamp>, Error> {
-        let mut reader = Reader::open(path, SourceId::default())?.with_block_size(PROBE_BLOCK);
+    fn first_time(&mut self, reader: &mut Reader) -> Option<Timestamp> {
         for _ in 0..PROBE_BLOCKS {
             match reader.fill(&mut self.block) {
                 Ok(Fill::Block) => {}
                 Ok(Fill::End) | Err(_) => break,
             }
             if let Some(frame) = self.block.frame(0) {
-                return Ok(Some(frame.time));
+                return Some(frame.time);
             }
         }
-        Ok(None)
+        None
     }
 
     fn fail(&mut self, error: Error) {

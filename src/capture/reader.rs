@@ -100,6 +100,11 @@ impl Reader {
         Ok(Fill::Block)
     }
 
+    /// Whether the input is compressed.
+    pub fn is_compressed(&self) -> bool {
+        self.bytes.compressed()
+    }
+
     /// The input, as errors call it.
     pub fn name(&self) -> &str {
         &self.name

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::{io, vec};
 
 use super::inputs::{Input, Place};
-use super::{Block, CaptureCounters, Error, Fill, Inputs, Reader, SourceId};
+use super::{BLOCK_SIZE, Block, CaptureCounters, Error, Fill, Inputs, Reader, SourceId};
 
 /// Reads the captures of [`Inputs`] in order. An input that is damaged, or that
 /// cannot be read, ends there and is noted; the others go on.
@@ -33,6 +33,8 @@ pub struct Replay {
     errors: Vec<Error>,
     counters: CaptureCounters,
     progress: Progress,
+    block_size: usize,
+    slow: bool,
 }
 
 #[derive(Debug)]
@@ -67,6 +69,7 @@ impl Replay {
     pub fn new(inputs: Inputs) -> Self {
         let (list, errors, counters) = inputs.into_parts();
         let total = list.iter().map(|input| input.len).sum();
+        let slow = list.iter().any(|input| input.slow);
         Self {
             names: list.iter().map(|input| input.name.clone()).collect(),
             waiting: (0..).zip(list),
@@ -74,7 +77,20 @@ impl Replay {
             errors,
             counters,
             progress: Progress { done: Arc::default(), total },
+            block_size: BLOCK_SIZE,
+            slow,
         }
+    }
+
+    /// Reads blocks of `block_size` bytes, unless one record alone needs more.
+    #[must_use]
+    pub fn with_block_size(self, block_size: usize) -> Self {
+        Self { block_size, ..self }
+    }
+
+    /// Whether a capture has to be unpacked, or may have to be waited for.
+    pub(super) fn is_slow(&self) -> bool {
+        self.slow
     }
 
     /// Fills `block` with what comes next; all of its frames are of one source.
@@ -143,6 +159,7 @@ impl Replay {
             };
             match reader {
                 Ok(reader) => {
+                    let reader = reader.with_block_size(self.block_size);
                     self.current = Some(Current { reader, done_after });
                     return true;
                 }
