@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use regex_syntax::hir::{Hir, HirKind};
 
+use super::ambiguity::is_ambiguous;
 use super::diagnostic::{Diagnostic, Severity};
 use super::field::{Field, FieldClass};
 use super::model::{JsonText, Pattern, Signature, Strength, Values};
@@ -20,6 +21,7 @@ pub const LINTS: &[(&str, &str)] = &[
     ("public-suffix", "A host pattern for names that anyone can register"),
     ("matches-empty", "An expression that matches the empty string"),
     ("no-literal", "A body pattern without a literal to look for"),
+    ("ambiguous-repetition", "An expression that can match the same text in very many ways"),
     ("unanchored-path", "A path pattern that may begin in the middle of a segment"),
     ("unreachable-suppression", "A suppression that never suppresses anything"),
     ("expired-suppression", "A suppression that holds no more"),
@@ -144,6 +146,10 @@ fn expressions(signature: &Signature, warn: &mut impl FnMut(&'static str, String
                 format!("`{text}` has no literal of {MIN_LITERAL} bytes to look for"),
             );
         }
+        if is_ambiguous(&hir) {
+            let why = "engines that backtrack take exponential time over it";
+            warn("ambiguous-repetition", format!("`{text}` repeats what repeats already: {why}"));
+        }
         let anchored = hir.properties().look_set_prefix().contains_anchor_haystack();
         if class == Some(FieldClass::Path) && !anchored {
             warn("unanchored-path", format!("`{text}` may begin in the middle of a segment"));
@@ -201,6 +207,7 @@ mod tests {
             ("field = 'http.body'\nregex = '[a-z]+:[0-9]+'", &[("no-literal", 10)]),
             ("field = 'http.body'\nregex = '[a-z]+method[0-9]+'", &[]),
             ("field = 'http.body'\nregex = 'method|x'", &[("no-literal", 10)]),
+            ("field = 'http.body'\nregex = '(\\w+ ?)+method'", &[("ambiguous-repetition", 10)]),
             ("field = 'http.body'\nsubstring = 'ab'", &[("no-literal", 10)]),
             ("field = 'http.body'\nword = 'mcp'", &[("no-literal", 10)]),
             ("field = 'http.body'\njson_member = { key = 'id' }", &[("no-literal", 10)]),

@@ -30,6 +30,7 @@
 //! codings, UTF-16, percent-encoding and SSE framing are undone by the layers
 //! below; JSON escapes and white space are undone here, by the automata.
 
+mod ambiguity;
 mod automaton;
 mod builtin;
 mod cache;
