@@ -71,9 +71,9 @@ impl Part {
         Self { bare: is_bare(hir), may_be_nothing, bytes: bytes_of(hir) }
     }
 
-    /// Whether bytes may be of both; what is not known may.
+    /// Whether bytes may be of both, where that is known.
     fn overlaps(&self, other: &Self) -> bool {
-        let (Some(own), Some(others)) = (self.bytes, other.bytes) else { return true };
+        let (Some(own), Some(others)) = (self.bytes, other.bytes) else { return false };
         own.iter().zip(others).any(|(a, b)| a & b != 0)
     }
 }
