@@ -61,20 +61,28 @@ fn has_prefixes(hir: &Hir) -> bool {
 struct Part {
     bare: bool,
     may_be_nothing: bool,
-    /// The bytes it may begin with, or is made of; `None` where that is not simple.
+    /// The bytes it is made of; `None` where that is not simple.
     bytes: Option<ByteSet>,
+    /// Whether it holds each of them.
+    literal: bool,
 }
 
 impl Part {
     fn of(hir: &Hir) -> Self {
         let may_be_nothing = hir.properties().minimum_len() == Some(0);
-        Self { bare: is_bare(hir), may_be_nothing, bytes: bytes_of(hir) }
+        let literal = matches!(hir.kind(), HirKind::Literal(_));
+        Self { bare: is_bare(hir), may_be_nothing, bytes: bytes_of(hir), literal }
     }
 
-    /// Whether bytes may be of both, where that is known.
+    /// Whether the other, repeated, may take its bytes, where that is known.
     fn overlaps(&self, other: &Self) -> bool {
         let (Some(own), Some(others)) = (self.bytes, other.bytes) else { return false };
-        own.iter().zip(others).any(|(a, b)| a & b != 0)
+        let mut words = own.iter().zip(others);
+        if self.literal {
+            words.all(|(own, others)| own & !others == 0)
+        } else {
+            words.any(|(own, others)| own & others != 0)
+        }
     }
 }
 
@@ -87,7 +95,7 @@ fn bytes_of(hir: &Hir) -> Option<ByteSet> {
         HirKind::Class(Class::Unicode(class)) => class.to_byte_class().as_ref().map(set_of),
         HirKind::Literal(literal) => {
             let mut set = ByteSet::default();
-            add(&mut set, *literal.0.first()?);
+            literal.0.iter().for_each(|&byte| add(&mut set, byte));
             Some(set)
         }
         HirKind::Capture(capture) => bytes_of(&capture.sub),
@@ -135,7 +143,7 @@ mod tests {
             "^(([a-z])+.)+[A-Z]([a-z])+$",
             "(a|aa)*c",
             r#"("method"|\w+)*"tools"#,
-            r"(\w+a)+",
+            r"(\w+method)+",
             "tools(?:(?:x|y)*)*",
         ];
         for text in ambiguous {
