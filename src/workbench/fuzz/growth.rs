@@ -2,10 +2,11 @@
 //! with it, or faster, out.
 //!
 //! Nothing counts the engine's work in all of its layers, so a clock must do. One
-//! long text is held against as many bytes in short ones: a busy machine slows both
-//! down. What takes too long must do so in every one of many rounds.
+//! long text is held against as many bytes in short ones, in processor time where the
+//! system tells it: a busy machine slows both down. What takes too long must do so in
+//! every one of many rounds.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::generate::{event, header};
 use crate::engine::Engine;
@@ -173,12 +174,31 @@ fn visible(text: &str) -> String {
 fn time(engine: &Engine, frames: &Frames) -> Duration {
     let mut worker = engine.worker();
     let mut rows: Vec<crate::findings::Row> = Vec::new();
-    let start = Instant::now();
+    let start = processor_time();
     for frame in frames.iter(1) {
         worker.on_frame(&frame, &mut rows);
     }
     worker.finish(&mut rows);
-    start.elapsed()
+    processor_time().saturating_sub(start)
+}
+
+/// Time for which this thread has had a processor: what others do meanwhile does not
+/// count.
+#[cfg(target_os = "linux")]
+fn processor_time() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or_default())
+}
+
+/// The time, where the system does not tell how much of it was this thread's.
+#[cfg(not(target_os = "linux"))]
+fn processor_time() -> Duration {
+    static START: std::sync::LazyLock<std::time::Instant> =
+        std::sync::LazyLock::new(std::time::Instant::now);
+    START.elapsed()
 }
 
 /// Whether a long text takes far longer than as many bytes in short ones.
