@@ -110,6 +110,7 @@ mod tests {
         };
         let planted = [
             ("no-literal", "field = 'http.body'\nregex = '[a-z]+:[0-9]+'"),
+            ("ambiguous-repetition", "field = 'http.body'\nregex = '(a+ ?)+tools'"),
             ("unanchored-path", "field = 'http.path'\nsubstring = 'mcp'"),
             ("public-suffix", "field = 'tls.sni'\nsuffix = 'co.uk'"),
             ("matches-empty", "field = 'http.query'\nregex = 'a*'"),
