@@ -37,7 +37,7 @@ fn body(matcher: &Matcher, text: &[u8], cut: Cut, direction: Direction) -> Vec<S
     for piece in cut.pieces(text) {
         matcher.body().feed(&mut cursor, piece, &mut hits);
     }
-    matcher.body().finish(cursor, &mut hits);
+    matcher.body().finish(&cursor, &mut hits);
     matcher.signals(&hits).collect()
 }
 

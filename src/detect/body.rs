@@ -488,7 +488,8 @@ impl Document {
         /// Values that are heard, where the set asks for any.
         const VALUES: usize = 2048;
         let values = if self.values.is_some() { VALUES } else { 0 };
-        size_of::<Self>() + self.scanner.memory() + self.messages.len() * MESSAGE + values
+        let texts = self.scanner.memory() + self.cursor.memory();
+        size_of::<Self>() + texts + self.messages.len() * MESSAGE + values
     }
 
     /// A document of which nothing was read, from the pool if there is one.
@@ -602,7 +603,7 @@ impl Document {
     ) {
         self.keep_up(bench.matcher);
         self.scan(Step::Finish(complete), bench.matcher);
-        bench.matcher.body().finish(self.cursor, &mut self.hits);
+        bench.matcher.body().finish(&self.cursor, &mut self.hits);
         if bench.traced {
             found(Found::Unconfirmed(self.hits.clone()));
         }

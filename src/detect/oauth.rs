@@ -210,7 +210,7 @@ impl Values {
         let cursor = self.cursor.take();
         let Some(field) = self.field.filter(|_| counts) else { return };
         let (Some(cursor), Some(matcher)) = (cursor, fields.get(field)) else { return };
-        matcher.finish(cursor, &mut self.text);
+        matcher.finish(&cursor, &mut self.text);
         self.hits.resize_with(fields.len(), HitSet::new);
         if let Some(hits) = self.hits.get_mut(field) {
             hits.extend(&self.text);

@@ -285,7 +285,7 @@ impl Listener for Ear<'_> {
         let mut texts = std::mem::take(&mut self.heard.texts);
         for Text { of, cursor, mut hits } in texts.drain(..).filter(|_| is_string) {
             if let Some(matcher) = self.text_matcher(of) {
-                matcher.finish(cursor, &mut hits);
+                matcher.finish(&cursor, &mut hits);
             }
             if let Some(member) = self.heard.member(of) {
                 *member = hits;
@@ -314,7 +314,7 @@ impl Listener for Ear<'_> {
             Json::Result => (&self.fields.result, result),
         };
         if let Some(matcher) = matcher {
-            matcher.finish(cursor, hits);
+            matcher.finish(&cursor, hits);
         }
     }
 

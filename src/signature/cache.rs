@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 /// Begins every file; the last bytes tell the order of bytes in the rest.
-const MAGIC: [u8; 16] = *b"mcpwatch dfa\x02\0\0\0";
+const MAGIC: [u8; 16] = *b"mcpwatch dfa\x03\0\0\0";
 
 /// Files kept in a folder; the oldest go.
 const MAX_FILES: usize = 16;

@@ -24,6 +24,9 @@ use super::values::{MessageFields, NamedFields};
 use super::{regex, sequences};
 use crate::stream::Direction;
 
+/// Bytes of all compiled expressions of one field.
+const MAX_EXPRESSION_BYTES: usize = 64 << 20;
+
 /// Threads that build automata.
 const MAX_BUILDERS: usize = 8;
 
@@ -293,23 +296,29 @@ impl FieldBuilder {
     /// Expressions that are simple enough are taken apart, so that they share
     /// their beginnings; if that comes out too large, none are.
     fn automaton(&self, budget: &Budget) -> Result<Built, TooLarge> {
-        let mut apart = self.programs.clone();
-        let mut whole = self.programs.clone();
+        let mut programs = self.programs.clone();
+        let mut whole = self.programs.raw.clone();
         let mut any_apart = false;
+        let mut bytes = 0;
         for (pattern, hir) in &self.expressions {
-            let Ok(nfa) = regex::nfa(hir) else { continue };
+            // The parser has checked the size of each.
+            let Ok(expression) = regex::expression(hir) else { continue };
+            bytes += expression.nfa.memory_usage();
+            if bytes > MAX_EXPRESSION_BYTES {
+                return Err(TooLarge);
+            }
             if let Some(alternatives) = sequences::expression(hir) {
                 any_apart = true;
                 for steps in alternatives {
-                    apart.raw.sequence(*pattern, steps);
+                    programs.raw.sequence(*pattern, steps);
                 }
             } else {
-                apart.raw.expression(*pattern, nfa.clone());
+                programs.raw.expression(*pattern, expression.clone());
             }
-            whole.raw.expression(*pattern, nfa);
+            whole.expression(*pattern, expression);
         }
-        let built = FieldAutomaton::build(apart, budget);
-        if built.is_err() && any_apart { FieldAutomaton::build(whole, budget) } else { built }
+        programs.whole = any_apart.then_some(whole);
+        FieldAutomaton::build(programs, budget)
     }
 
     /// Rounds of work that building takes, to tell the large fields from the small.
@@ -339,34 +348,31 @@ impl FieldBuilder {
     fn build(self, field: &str, sources: Sources<'_>, budget: &Budget) -> BuiltField {
         let origin = |pattern: usize| self.origins.get(pattern).copied().unwrap_or(usize::MAX);
         let start = Instant::now();
-        let built = self.automaton(budget);
-        let Built { automaton, slow } = built.map_err(|error| match error {
-            TooLarge::Expression(pattern) => {
-                let message = "the expression's automaton is over the size budget: it repeats or \
-                               alternates too much"
-                    .to_owned();
-                sources.about(Severity::Error, "automaton-size", message, origin(pattern))
-            }
-            TooLarge::Sequences => {
-                let message =
-                    format!("the patterns of `{field}` are over the size budget together");
-                Diagnostic::new(Severity::Error, "automaton-size", message)
-            }
-            TooLarge::Expressions => {
-                let message = format!(
-                    "the expressions of `{field}` are over the size budget together: make some \
-                     of them `substring`, `word` or `json_member`"
-                );
-                Diagnostic::new(Severity::Error, "automaton-size", message)
-            }
+        let Built { automaton, slow } = self.automaton(budget).map_err(|TooLarge| {
+            let message = format!(
+                "the patterns of `{field}` are over the size budget together: make some of the \
+                 expressions `substring`, `word` or `json_member`"
+            );
+            Diagnostic::new(Severity::Error, "automaton-size", message)
         })?;
-        let slow = slow.into_iter().map(|pattern| {
-            let message = "the expression's automaton is over the size budget; it is matched in a \
-                           slower way"
-                .to_owned();
-            sources.about(Severity::Warning, "automaton-size", message, origin(pattern))
-        });
-        let slow = slow.collect();
+        let slow = match *slow {
+            [] => None,
+            [pattern] => {
+                let message = "the expression's automaton is over the size budget; it is matched \
+                               in a slower way";
+                let code = "automaton-size";
+                Some(sources.about(Severity::Warning, code, message.to_owned(), origin(pattern)))
+            }
+            ref many => {
+                let message = format!(
+                    "the automata of {} patterns of `{field}` are over the size budget together; \
+                     they are matched in a slower way",
+                    many.len()
+                );
+                Some(Diagnostic::new(Severity::Warning, "automaton-size", message))
+            }
+        };
+        let slow = slow.into_iter().collect();
         let (targets, present, build) = (self.targets, self.present, start.elapsed());
         Ok((FieldMatcher { automaton, targets, present, build }, slow))
     }

@@ -85,7 +85,7 @@ impl Run<'_> {
                     for slice in value.chunks(step) {
                         field.feed(&mut cursor, slice, &mut hits);
                     }
-                    field.finish(cursor, &mut hits);
+                    field.finish(&cursor, &mut hits);
                     field.value(direction, value, &mut hits);
                 }
             }

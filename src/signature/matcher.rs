@@ -82,10 +82,17 @@ pub struct FieldMatcher {
 
 /// Where a text that comes in slices is, and which way it travels: all that a flow
 /// keeps between slices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     place: automaton::Cursor,
     direction: Direction,
+}
+
+impl Cursor {
+    /// Bytes of the heap: some only where patterns are too many for a DFA.
+    pub fn memory(&self) -> usize {
+        self.place.memory()
+    }
 }
 
 /// What a pattern's hit means.
@@ -349,12 +356,12 @@ impl FieldMatcher {
     }
 
     /// Ends a text.
-    pub fn finish(&self, cursor: Cursor, hits: &mut HitSet) {
+    pub fn finish(&self, cursor: &Cursor, hits: &mut HitSet) {
         let Cursor { place, direction } = cursor;
         for target in &self.present {
-            target.hit(direction, hits);
+            target.hit(*direction, hits);
         }
-        self.automaton.finish(place, &mut |pattern| self.note(pattern, direction, hits));
+        self.automaton.finish(place, &mut |pattern| self.note(pattern, *direction, hits));
     }
 
     fn run(&self, value: &[u8], found: &mut impl FnMut(&Target)) {
@@ -365,7 +372,7 @@ impl FieldMatcher {
         };
         let mut cursor = self.automaton.start(&mut hit);
         self.automaton.feed(&mut cursor, value, &mut hit);
-        self.automaton.finish(cursor, &mut hit);
+        self.automaton.finish(&cursor, &mut hit);
     }
 
     fn note(&self, pattern: usize, direction: Direction, hits: &mut HitSet) {

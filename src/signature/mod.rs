@@ -20,7 +20,7 @@
 //! let mut cursor = matcher.body().start(Direction::ToServer, &mut hits);
 //! matcher.body().feed(&mut cursor, br#"{"m\u0065thod" : "too"#, &mut hits);
 //! matcher.body().feed(&mut cursor, br#"ls\/call"}"#, &mut hits);
-//! matcher.body().finish(cursor, &mut hits);
+//! matcher.body().finish(&cursor, &mut hits);
 //!
 //! let ids: Vec<_> = matcher.signals(&hits).map(|index| &*set.signature(index).id).collect();
 //! assert_eq!(ids, ["mcp.body.tools-call"]);

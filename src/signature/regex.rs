@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
 use regex_automata::util::syntax;
-use regex_syntax::hir::Hir;
+use regex_syntax::hir::literal::Extractor;
+use regex_syntax::hir::{Hir, Look};
+
+use super::automaton::program::Expression;
 
 /// Bytes of one expression, at most.
 const MAX_BYTES: usize = 4 * 1024;
@@ -14,6 +17,9 @@ const MAX_NESTING: u32 = 64;
 
 /// Memory of one compiled expression, at most.
 const MAX_NFA_BYTES: usize = 512 * 1024;
+
+/// Bytes of a beginning, at most.
+const BEGINNING: usize = 8;
 
 /// What is wrong with an expression.
 #[derive(Debug)]
@@ -69,6 +75,23 @@ pub(crate) fn nfa(hir: &Hir) -> Result<NFA, RegexProblem> {
         };
         RegexProblem { message, span: None }
     })
+}
+
+/// What automata are made from.
+pub(crate) fn expression(hir: &Hir) -> Result<Expression, RegexProblem> {
+    Ok(Expression { nfa: nfa(hir)?, beginnings: beginnings(hir) })
+}
+
+/// How texts that the expression matches begin, as many bytes as are of use; none if
+/// that may be anything, or depends on what stands before it.
+fn beginnings(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+    let looks = hir.properties().look_set();
+    if looks.iter().any(|look| !matches!(look, Look::Start | Look::End)) {
+        return None;
+    }
+    let found = Extractor::new().limit_literal_len(BEGINNING).extract(hir);
+    let literals = found.literals()?;
+    Some(literals.iter().map(|literal| literal.as_bytes().to_vec()).collect())
 }
 
 #[cfg(test)]

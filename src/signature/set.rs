@@ -372,7 +372,7 @@ mod tests {
         let text = "version = 1\n[[signature]]\nid = \"s\"\ntitle = \"t\"\nfield = \"http.path\"\n\
                     regex = \"(?:a|b)*a(?:a|b|c){14}\"\nstrength = \"weak\"\n";
         let set = SignatureSet::parse("slow.toml", text).unwrap();
-        let budget = Budget { sequences: 1 << 20, expressions: 16 << 10 };
+        let budget = Budget { sequences: 1 << 20, expressions: 16 << 10, ..Budget::default() };
         for _ in 0..2 {
             let compiled = compile::compile(&set.signatures, &[], &budget, Some(folder.path()));
             let (_, notes) = compiled.unwrap();

@@ -285,7 +285,7 @@ mod tests {
         matcher.request(&request, &mut hits);
         let mut cursor = matcher.body().start(Direction::ToServer, &mut hits);
         matcher.body().feed(&mut cursor, b"{\"method\":\"tools/call\"}", &mut hits);
-        matcher.body().finish(cursor, &mut hits);
+        matcher.body().finish(&cursor, &mut hits);
         matcher.signals(&hits).map(|index| set.signature(index).id.to_string()).collect()
     }
 

@@ -272,7 +272,7 @@ impl<'m> Runner<'m> {
                 Kind::Field(field, matcher) if field.class() == FieldClass::Json => {
                     let mut cursor = matcher.start(Direction::ToServer, hits);
                     matcher.feed(&mut cursor, bytes, hits);
-                    matcher.finish(cursor, hits);
+                    matcher.finish(&cursor, hits);
                 }
                 Kind::Field(_, matcher) => matcher.value(Direction::ToServer, bytes, hits),
             }

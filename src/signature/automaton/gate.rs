@@ -6,30 +6,43 @@
 //! may hide any of them and counts as one. What lies between is known to begin
 //! nothing.
 
+use std::ops::Range;
+
 use aho_corasick::packed::{Config, MatchKind, Searcher};
 use memchr::memmem::Finder;
 
-/// Bytes of a beginning.
-pub(super) const LEN: usize = 4;
+use super::View;
+
+/// Bytes of a beginning, at least and at most.
+pub(super) const MIN_LEN: usize = 4;
+pub(super) const MAX_LEN: usize = 8;
 
 /// Beginnings that vector instructions search for at once: with more, they slow
 /// down.
-const MAX_PACKED: usize = 64;
+pub(super) const MAX_PACKED: usize = 64;
 
 /// Beginnings that a sieve holds.
 const MAX_SIEVED: usize = 1 << 16;
 
-/// Places of a sieve for each beginning: the more, the fewer texts pass by chance.
-const SPARSITY: usize = 256;
+/// Bytes that a sieve looks at in one place.
+const WINDOW: usize = MIN_LEN;
 
-/// Places of a sieve, as a power of two: the largest one stays in the cache near
-/// the processor.
-const SIEVE_BITS: std::ops::RangeInclusive<u32> = 14..=20;
+/// How patterns begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Beginnings {
+    /// Each way, as many bytes as are known.
+    pub(super) ways: Vec<Vec<u8>>,
+    /// Whether letters stand for themselves in upper case too.
+    pub(super) folded: bool,
+}
 
 /// Where a text may begin to matter.
 #[derive(Clone, Debug)]
 pub(super) struct Gate {
-    starts: Vec<[u8; LEN]>,
+    /// The beginnings, all of one length.
+    starts: Beginnings,
+    /// That length.
+    len: usize,
     search: Search,
     /// What hides beginnings; absent where nothing does.
     escape: Option<Finder<'static>>,
@@ -42,32 +55,40 @@ enum Search {
 }
 
 impl Gate {
-    /// A gate for patterns of JSON, escapes undone, that begin in one of these
-    /// ways; none if one is too short or not the beginning of a JSON string, or if
+    /// A gate for patterns that begin in these ways, in that view of a text; none if
+    /// one is too short, or not the beginning of a JSON string in a view of JSON, or if
     /// there are too many.
-    pub(super) fn json(beginnings: &[Vec<u8>]) -> Option<Self> {
-        let starts = starts(beginnings).filter(|starts| starts.iter().all(is_searchable))?;
-        Self::new(starts, Some(Finder::new(br"\u")))
+    pub(super) fn new(view: View, beginnings: &Beginnings) -> Option<Self> {
+        match view {
+            View::Json => Self::build(beginnings, searchable, Some(Finder::new(br"\u"))),
+            View::Raw => Self::build(beginnings, <[u8]>::len, None),
+        }
     }
 
-    /// A gate for patterns of the text as it is.
-    pub(super) fn raw(beginnings: &[Vec<u8>]) -> Option<Self> {
-        Self::new(starts(beginnings)?, None)
-    }
-
-    fn new(mut starts: Vec<[u8; LEN]>, escape: Option<Finder<'static>>) -> Option<Self> {
-        starts.sort_unstable();
-        starts.dedup();
-        if starts.is_empty() || starts.len() > MAX_SIEVED {
+    fn build(
+        beginnings: &Beginnings,
+        usable: fn(&[u8]) -> usize,
+        escape: Option<Finder<'static>>,
+    ) -> Option<Self> {
+        let folded = beginnings.folded;
+        let shortest = beginnings.ways.iter().map(|way| usable(way)).min()?;
+        // As many bytes as one search for all takes.
+        let longest = if folded { MAX_LEN } else { MIN_LEN };
+        let len = Some(shortest.min(longest)).filter(|&len| len >= MIN_LEN)?;
+        let mut ways: Vec<Vec<u8>> =
+            beginnings.ways.iter().filter_map(|way| way.get(..len)).map(<[u8]>::to_vec).collect();
+        ways.sort_unstable();
+        ways.dedup();
+        if ways.len() > MAX_SIEVED {
             return None;
         }
-        let packed = if starts.len() > MAX_PACKED { None } else { Search::packed(&starts) };
-        let search = packed.unwrap_or_else(|| Search::sieve(&starts));
-        Some(Self { starts, search, escape })
+        let packed = if folded || ways.len() > MAX_PACKED { None } else { Search::packed(&ways) };
+        let search = packed.unwrap_or_else(|| Search::Sieve(Sieve::new(&ways, len)));
+        Some(Self { starts: Beginnings { ways, folded }, len, search, escape })
     }
 
     /// How the patterns begin.
-    pub(super) fn starts(&self) -> &[[u8; LEN]] {
+    pub(super) fn starts(&self) -> &Beginnings {
         &self.starts
     }
 
@@ -78,25 +99,20 @@ impl Gate {
     }
 }
 
-fn starts(beginnings: &[Vec<u8>]) -> Option<Vec<[u8; LEN]>> {
-    beginnings.iter().map(|beginning| beginning.first_chunk().copied()).collect()
-}
-
-/// A quote, and bytes that only a `\u` escape can stand for.
-fn is_searchable(start: &[u8; LEN]) -> bool {
+/// How many bytes only a `\u` escape can stand for, after a quote.
+fn searchable(start: &[u8]) -> usize {
     let plain = |byte: &u8| matches!(byte, b' '..) && !matches!(byte, b'"' | b'\\' | b'/' | 0xFE..);
-    matches!(start, [b'"', rest @ ..] if rest.iter().all(plain))
+    match start {
+        [b'"', rest @ ..] => 1 + rest.iter().take_while(|byte| plain(byte)).count(),
+        _ => 0,
+    }
 }
 
 impl Search {
     /// None if the processor has no vectors.
-    fn packed(starts: &[[u8; LEN]]) -> Option<Self> {
+    fn packed(starts: &[Vec<u8>]) -> Option<Self> {
         let mut builder = Config::new().match_kind(MatchKind::LeftmostFirst).builder();
         builder.extend(starts).build().map(Self::Packed)
-    }
-
-    fn sieve(starts: &[[u8; LEN]]) -> Self {
-        Self::Sieve(Sieve::new(starts))
     }
 
     /// Where in that part of the text something may begin first.
@@ -110,39 +126,108 @@ impl Search {
     }
 }
 
-/// One bit for each of many classes of [`LEN`] bytes: set where some pattern begins
-/// with bytes of the class.
+/// A search for very many beginnings. A beginning of `len` bytes holds as many
+/// windows as the stride is long, one of which lies on every place of the text that is
+/// a multiple of the stride: only those places are looked at, and where a window may be
+/// that of a beginning, the whole is.
 #[derive(Clone, Debug)]
 struct Sieve {
-    bits: Box<[u64]>,
-    shift: u32,
+    len: usize,
+    windows: Classes,
+    starts: Classes,
 }
 
 impl Sieve {
-    fn new(starts: &[[u8; LEN]]) -> Self {
-        let wanted = (starts.len() * SPARSITY).next_power_of_two().trailing_zeros();
-        let bits = wanted.clamp(*SIEVE_BITS.start(), *SIEVE_BITS.end());
-        let mut sieve =
-            Self { bits: vec![0; 1 << (bits - u64::BITS.ilog2())].into(), shift: u32::BITS - bits };
+    fn new(starts: &[Vec<u8>], len: usize) -> Self {
+        let mut sieve = Self { len, windows: Classes::new(), starts: Classes::new() };
         for start in starts {
-            let class = sieve.class(*start);
-            if let Some(word) = sieve.bits.get_mut(class / 64) {
-                *word |= 1 << (class % 64);
+            for window in start.windows(WINDOW) {
+                sieve.windows.insert(number(window, WINDOW));
             }
+            sieve.starts.insert(number(start, len));
         }
         sieve
     }
 
-    /// Multiplication by the golden ratio spreads similar texts (Knuth).
-    fn class(&self, start: [u8; LEN]) -> usize {
-        (u32::from_le_bytes(start).wrapping_mul(0x9E37_79B1) >> self.shift) as usize
+    fn find(&self, text: &[u8]) -> Option<usize> {
+        match self.len + 1 - WINDOW {
+            1 => self.find_by::<1>(text),
+            2 => self.find_by::<2>(text),
+            3 => self.find_by::<3>(text),
+            4 => self.find_by::<4>(text),
+            _ => self.find_by::<{ MAX_LEN + 1 - WINDOW }>(text),
+        }
     }
 
-    fn find(&self, text: &[u8]) -> Option<usize> {
-        text.windows(LEN).position(|start| {
-            let class = start.first_chunk().map_or(0, |start| self.class(*start));
-            self.bits.get(class / 64).is_some_and(|word| word >> (class % 64) & 1 == 1)
+    fn find_by<const STRIDE: usize>(&self, text: &[u8]) -> Option<usize> {
+        /// Holds two windows at the longest stride.
+        const BLOCK: usize = 16;
+        let mut at = 0;
+        while let Some(block) = text.get(at + STRIDE - 1..)?.first_chunk::<BLOCK>() {
+            let (first, second) = (window(block, 0), window(block, STRIDE));
+            // One branch for both: hardly ever taken, whatever the text.
+            if self.windows.contains(first) | self.windows.contains(second) {
+                if let Some(start) = self.check(text, at..at + 2 * STRIDE) {
+                    return Some(start);
+                }
+            }
+            at += 2 * STRIDE;
+        }
+        self.check(text, at..text.len())
+    }
+
+    /// The first of these places where a beginning may be as a whole.
+    fn check(&self, text: &[u8], mut places: Range<usize>) -> Option<usize> {
+        places.find(|&place| {
+            let rest = text.get(place..).filter(|rest| rest.len() >= self.len);
+            rest.is_some_and(|rest| self.starts.contains(number(rest, self.len)))
         })
+    }
+}
+
+fn window<const BLOCK: usize>(block: &[u8; BLOCK], at: usize) -> u64 {
+    let [a, b, c, d] = [block[at], block[at + 1], block[at + 2], block[at + 3]];
+    u64::from(u32::from_le_bytes([a, b, c, d]))
+}
+
+/// The first bytes of a text that has as many, at most [`MAX_LEN`], as a number.
+fn number(text: &[u8], len: usize) -> u64 {
+    let mut bytes = [0; MAX_LEN];
+    match text.first_chunk() {
+        Some(first) => bytes = *first,
+        None => bytes.iter_mut().zip(text).for_each(|(byte, &given)| *byte = given),
+    }
+    u64::from_le_bytes(bytes) & u64::MAX >> (8 * (MAX_LEN - len))
+}
+
+/// Bits of a number that tells the classes of [`Classes`] apart: with all of them, it
+/// stays in the cache near the processor, and few texts pass by chance.
+const CLASS_BITS: u32 = 20;
+
+/// Texts of a few bytes in classes, letters in either case: a set bit is a class that
+/// one of the texts is of.
+#[derive(Clone, Debug)]
+struct Classes(Box<[u64; 1 << (CLASS_BITS - u64::BITS.ilog2())]>);
+
+impl Classes {
+    fn new() -> Self {
+        Self(Box::new([0; _]))
+    }
+
+    fn insert(&mut self, text: u64) {
+        let class = Self::class(text);
+        self.0[class / 64] |= 1 << (class % 64);
+    }
+
+    fn contains(&self, text: u64) -> bool {
+        let class = Self::class(text);
+        self.0[class / 64] >> (class % 64) & 1 == 1
+    }
+
+    /// Multiplication by the golden ratio spreads similar texts (Knuth).
+    fn class(text: u64) -> usize {
+        let lower = text | 0x2020_2020_2020_2020;
+        (lower.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - CLASS_BITS)) as usize
     }
 }
 
@@ -159,17 +244,17 @@ impl Places<'_, '_> {
     /// it, and it is in no escape either. The end of the text is one too, as
     /// its last bytes may be half a beginning.
     pub(super) fn next(&mut self, at: usize) -> usize {
-        let tail = self.text.len().saturating_sub(LEN - 1);
+        let tail = self.text.len().saturating_sub(self.gate.len - 1);
         if at >= tail {
             return at;
         }
         // Half a beginning may stand before an escape.
-        let escape = self.next_escape(at).saturating_sub(LEN - 1);
+        let escape = self.next_escape(at).saturating_sub(self.gate.len - 1);
         let end = escape.min(tail).max(at);
         let mut from = at;
         loop {
             // A beginning that begins before `end` may reach beyond it.
-            let until = (end + LEN - 1).min(self.text.len());
+            let until = (end + self.gate.len - 1).min(self.text.len());
             let found = self.gate.search.find(self.text, from, until);
             let Some(start) = found else { return self.unescaped(at, end) };
             if self.unescaped(at, start) == start {

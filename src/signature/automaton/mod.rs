@@ -3,14 +3,15 @@
 //! All patterns of a field run at once. As a rule that is one dense DFA over the
 //! text, or over the text with JSON escapes undone where the field's patterns are
 //! JSON. Patterns that would make it too large get automata of their own, up to
-//! [`MAX_DFAS`]; an expression too large for any runs as bits (see `threads`).
+//! [`MAX_DFAS`]; what is too large for these is made deterministic while it runs (see
+//! `lazy`).
 //! What a flow keeps between slices is a [`Cursor`]: a few state numbers.
 
 mod escape;
 mod gate;
+mod lazy;
 pub(crate) mod program;
 mod saved;
-mod threads;
 
 use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::util::primitives::StateID;
@@ -19,9 +20,9 @@ use regex_automata::{Anchored, MatchKind};
 
 use self::escape::Escape;
 pub(crate) use self::escape::QUOTE as ESCAPED_QUOTE;
-use self::gate::Gate;
+use self::gate::{Beginnings, Gate};
+use self::lazy::{Kept, Lazy};
 use self::program::{Expressions, Program};
-use self::threads::{Kept, Refusal, Threads};
 
 /// DFAs that one field may have.
 pub(crate) const MAX_DFAS: usize = 4;
@@ -29,6 +30,9 @@ pub(crate) const MAX_DFAS: usize = 4;
 /// Expressions that one DFA may hold: building takes time for each of them in
 /// each state.
 const MAX_EXPRESSIONS: usize = 512;
+
+/// Lazy automata that one field may have: one of each view.
+const MAX_LAZY: usize = 2;
 
 /// Shorter slices are read without a gate, which takes a while to open.
 const MIN_GATED: usize = 64;
@@ -43,27 +47,29 @@ pub struct Budget {
     pub sequences: usize,
     /// For one DFA that holds expressions.
     pub expressions: usize,
+    /// For the states of patterns without a DFA, on one thread.
+    pub lazy: usize,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { sequences: 128 << 20, expressions: 2 << 20 }
+        Self { sequences: 128 << 20, expressions: 2 << 20, lazy: 8 << 20 }
     }
 }
 
 /// Where in the text, and in the automata, a stream is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cursor {
     states: [StateID; MAX_DFAS],
     escape: Escape,
-    threads: Kept,
+    kept: [Kept; MAX_LAZY],
 }
 
 /// The automata of one field. Patterns are numbered by whoever built it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FieldAutomaton {
     dfas: Vec<Dfa>,
-    threads: Threads,
+    lazy: Vec<Lazy>,
 }
 
 /// A text as an automaton sees it.
@@ -90,6 +96,8 @@ struct Dfa {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FieldPrograms {
     pub(crate) raw: Program,
+    /// The same as `raw` with no expression taken apart, if any was.
+    pub(crate) whole: Option<Program>,
     pub(crate) json: Program,
 }
 
@@ -97,28 +105,28 @@ pub(crate) struct FieldPrograms {
 #[derive(Debug)]
 pub(crate) struct Built {
     pub(crate) automaton: FieldAutomaton,
-    /// Patterns that run as bits because their DFA would be too large.
+    /// Patterns whose DFA would be too large.
     pub(crate) slow: Vec<usize>,
 }
 
-/// Patterns that cannot be built within the budget.
+/// The patterns together have more states than can be numbered.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum TooLarge {
-    /// One expression.
-    Expression(usize),
-    /// All sequences together.
-    Sequences,
-    /// All expressions together need too many automata.
-    Expressions,
+pub(crate) struct TooLarge;
+
+impl Cursor {
+    /// Bytes of the heap.
+    pub(crate) fn memory(&self) -> usize {
+        self.kept.iter().map(Kept::memory).sum()
+    }
 }
 
 impl FieldAutomaton {
     /// Builds the automata of a field.
     pub(crate) fn build(programs: FieldPrograms, budget: &Budget) -> Result<Built, TooLarge> {
         let mut built = Built { automaton: Self::default(), slow: Vec::new() };
-        let FieldPrograms { mut raw, json } = programs;
-        if !json.is_empty() {
-            built.add(&json, View::Json, budget.sequences).map_err(|_| TooLarge::Sequences)?;
+        let FieldPrograms { raw, whole, json } = programs;
+        if !json.is_empty() && built.add(&json, View::Json, budget.sequences).is_err() {
+            built.add_lazy(&json, View::Json, budget)?;
         }
         // One expression alone is tried below.
         let together =
@@ -126,22 +134,26 @@ impl FieldAutomaton {
         if raw.is_empty() || together && built.add(&raw, View::Raw, budget.expressions).is_ok() {
             return Ok(built);
         }
-        let expressions = raw.split_expressions();
-        if raw.has_sequences() {
-            built.add(&raw, View::Raw, budget.sequences).map_err(|_| TooLarge::Sequences)?;
+        let rest = built.add_apart(raw, budget).unwrap_or_else(|raw| {
+            // What was taken apart may be what makes the sequences too large.
+            let again = whole.and_then(|whole| built.add_apart(whole, budget).ok());
+            again.unwrap_or(raw)
+        });
+        if !rest.is_empty() {
+            built.add_lazy(&rest, View::Raw, budget)?;
         }
-        built.add_split(expressions, budget)?;
         Ok(built)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.dfas.is_empty() && self.threads.is_empty()
+        self.dfas.is_empty() && self.lazy.is_empty()
     }
 
     /// Bytes that the automata take.
     pub(crate) fn memory_usage(&self) -> usize {
         let dfas: usize = self.dfas.iter().map(|dfa| dfa.dfa.memory_usage()).sum();
-        dfas + self.threads.memory_usage()
+        let lazy: usize = self.lazy.iter().map(Lazy::memory_usage).sum();
+        dfas + lazy
     }
 
     /// Number of DFAs.
@@ -155,12 +167,16 @@ impl FieldAutomaton {
         for (state, dfa) in states.iter_mut().zip(&self.dfas) {
             *state = dfa.start;
         }
-        Cursor { states, escape: Escape::default(), threads: self.threads.start(hit).into() }
+        let mut kept = <[Kept; MAX_LAZY]>::default();
+        for (kept, lazy) in kept.iter_mut().zip(&self.lazy) {
+            *kept = lazy.start(hit);
+        }
+        Cursor { states, escape: Escape::default(), kept }
     }
 
     /// Reads the next slice of a text.
     pub(crate) fn feed(&self, cursor: &mut Cursor, bytes: &[u8], hit: &mut impl FnMut(usize)) {
-        let Cursor { states, escape, threads } = cursor;
+        let Cursor { states, escape, kept } = cursor;
         match (self.dfas.as_slice(), &mut states[..]) {
             ([json, raw, rest @ ..], [json_state, raw_state, rest_states @ ..])
                 if json.view == View::Json && json.gate.is_none() && raw.gate.is_none() =>
@@ -171,17 +187,19 @@ impl FieldAutomaton {
             }
             (dfas, states) => run_each(dfas, states, escape, bytes, hit),
         }
-        if !self.threads.is_empty() {
-            *threads = self.threads.feed((*threads).into(), bytes, hit).into();
+        for (kept, lazy) in kept.iter_mut().zip(&self.lazy) {
+            lazy.feed(kept, escape, bytes, hit);
         }
     }
 
     /// Ends a text.
-    pub(crate) fn finish(&self, cursor: Cursor, hit: &mut impl FnMut(usize)) {
+    pub(crate) fn finish(&self, cursor: &Cursor, hit: &mut impl FnMut(usize)) {
         for (state, dfa) in cursor.states.iter().zip(&self.dfas) {
             dfa.note(dfa.dfa.next_eoi_state(*state), hit);
         }
-        self.threads.finish(cursor.threads.into(), hit);
+        for (kept, lazy) in cursor.kept.iter().zip(&self.lazy) {
+            lazy.finish(kept, hit);
+        }
     }
 }
 
@@ -260,44 +278,49 @@ impl Built {
         Ok(())
     }
 
-    /// Halves the expressions until each part fits.
-    fn add_split(&mut self, expressions: Expressions, budget: &Budget) -> Result<(), TooLarge> {
+    fn add_lazy(&mut self, program: &Program, view: View, budget: &Budget) -> Result<(), TooLarge> {
+        let (nfa, patterns) = program.nfa().map_err(|_| TooLarge)?;
+        self.slow.extend(&patterns);
+        let lazy = Lazy::new(nfa, patterns, view, program.beginnings().as_ref(), budget.lazy);
+        self.automaton.lazy.push(lazy);
+        Ok(())
+    }
+
+    /// The sequences in a DFA of their own, the expressions in others; what is left
+    /// over, or everything if the sequences are too large.
+    fn add_apart(&mut self, program: Program, budget: &Budget) -> Result<Program, Program> {
+        let (sequences, expressions) = program.split();
+        if sequences.has_sequences() && self.add(&sequences, View::Raw, budget.sequences).is_err() {
+            return Err(sequences.with(expressions));
+        }
+        let mut rest = Program::default();
+        self.add_split(expressions, budget, &mut rest);
+        Ok(rest)
+    }
+
+    /// Halves the expressions until each part fits; what does not is added to `rest`.
+    fn add_split(&mut self, expressions: Expressions, budget: &Budget, rest: &mut Program) {
         let room = MAX_DFAS - self.automaton.dfas.len();
         match expressions.len() {
-            0 => return Ok(()),
-            1 => {}
-            len if room == 0 || len > room * MAX_EXPRESSIONS => return Err(TooLarge::Expressions),
-            len if len > MAX_EXPRESSIONS => return self.add_halves(expressions, budget),
+            0 => return,
+            len if room == 0 || len > room * MAX_EXPRESSIONS => return rest.extend(expressions),
+            len if len > MAX_EXPRESSIONS => return self.add_halves(expressions, budget, rest),
             _ => {}
         }
         let program = Program::of_expressions(expressions.clone());
-        match Dfa::build(&program, View::Raw, budget.expressions) {
-            Some(_) if room == 0 => Err(TooLarge::Expressions),
-            Some(dfa) => {
-                self.automaton.dfas.push(dfa);
-                Ok(())
-            }
-            None if expressions.len() > 1 => self.add_halves(expressions, budget),
-            None => self.add_slow(expressions),
+        if self.add(&program, View::Raw, budget.expressions).is_ok() {
+            return;
+        }
+        match expressions.len() {
+            1 => rest.extend(expressions),
+            _ => self.add_halves(expressions, budget, rest),
         }
     }
 
-    fn add_halves(&mut self, mut first: Expressions, budget: &Budget) -> Result<(), TooLarge> {
+    fn add_halves(&mut self, mut first: Expressions, budget: &Budget, rest: &mut Program) {
         let second = first.split_off(first.len() / 2);
-        self.add_split(first, budget)?;
-        self.add_split(second, budget)
-    }
-
-    fn add_slow(&mut self, expressions: Expressions) -> Result<(), TooLarge> {
-        for (pattern, nfa) in expressions {
-            match self.automaton.threads.add(pattern, &nfa) {
-                Ok(()) => self.slow.push(pattern),
-                Err(Refusal::TooManyStates | Refusal::LookAround) => {
-                    return Err(TooLarge::Expression(pattern));
-                }
-            }
-        }
-        Ok(())
+        self.add_split(first, budget, rest);
+        self.add_split(second, budget, rest);
     }
 }
 
@@ -312,24 +335,22 @@ impl Dfa {
             .dfa_size_limit(Some(limit))
             .determinize_size_limit(Some(2 * limit));
         let dfa = dense::Builder::new().configure(config).build_from_nfa(&nfa).ok()?;
-        Self::of_table(dfa, view, patterns, &program.beginnings().unwrap_or_default())
+        Self::of_table(dfa, view, patterns, program.beginnings().as_ref())
     }
 
-    /// A DFA whose patterns begin in these ways; none for very many.
+    /// A DFA whose patterns begin in these ways, as far as they are few.
     fn of_table(
         dfa: dense::DFA<Vec<u32>>,
         view: View,
         patterns: Vec<usize>,
-        beginnings: &[Vec<u8>],
+        beginnings: Option<&Beginnings>,
     ) -> Option<Self> {
         let unanchored = start::Config::new().anchored(Anchored::No);
         let start = dfa.start_state(&unanchored).ok()?;
         let idle = Idle::new(&dfa, start);
-        let gate = match view {
-            View::Json if idle.leaving == [b'"'] => Gate::json(beginnings),
-            View::Raw if !dfa.is_special_state(idle.state) => Gate::raw(beginnings),
-            View::Json | View::Raw => None,
-        };
+        let gate = beginnings
+            .filter(|_| !dfa.is_special_state(idle.state))
+            .and_then(|beginnings| Gate::new(view, beginnings));
         Some(Self { dfa, start, idle, gate, view, patterns })
     }
 

@@ -1,20 +1,20 @@
 //! What an automaton is built from: sequences of byte sets that share their
 //! beginnings, so that thousands of patterns stay cheap to determinise.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
 use regex_automata::nfa::thompson::{BuildError, Builder, NFA, State, Transition};
 use regex_automata::util::look::Look;
 use regex_automata::util::primitives::StateID;
 
-/// Bytes of a beginning, at least; and how many there may be, before repeated
-/// ones are taken out.
-const BEGINNING: usize = 4;
+use super::gate::{self, Beginnings};
+
+/// Beginnings, before repeated ones are taken out.
 const MAX_BEGINNINGS: usize = 1 << 17;
 
 /// Bytes of a set that beginnings tell apart.
-const MAX_CHOICE: u32 = 4;
+const MAX_CHOICE: usize = 4;
 
 /// A set of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,14 +89,22 @@ impl From<BuildError> for TooManyStates {
     }
 }
 
-/// Automata of expressions with the numbers of their patterns.
-pub(super) type Expressions = Vec<(usize, NFA)>;
+/// An expression as an automaton is made of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Expression {
+    /// Anchored at its start.
+    pub(crate) nfa: NFA,
+    /// How it may begin; `None` where that may be anything.
+    pub(crate) beginnings: Option<Vec<Vec<u8>>>,
+}
+
+/// Expressions with the numbers of their patterns.
+pub(super) type Expressions = Vec<(usize, Expression)>;
 
 /// Sequences and expressions, each belonging to a numbered pattern.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Program {
     trie: Trie,
-    /// Automata of expressions, anchored at their start.
     expressions: Expressions,
 }
 
@@ -116,9 +124,9 @@ impl Program {
         self.trie.insert(pattern, steps);
     }
 
-    /// Adds one alternative of a pattern, anchored at its start.
-    pub(crate) fn expression(&mut self, pattern: usize, nfa: NFA) {
-        self.expressions.push((pattern, nfa));
+    /// Adds one alternative of a pattern.
+    pub(crate) fn expression(&mut self, pattern: usize, expression: Expression) {
+        self.expressions.push((pattern, expression));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -140,9 +148,15 @@ impl Program {
         self.expressions.len()
     }
 
-    /// Takes the expressions away and leaves the sequences.
-    pub(super) fn split_expressions(&mut self) -> Expressions {
-        std::mem::take(&mut self.expressions)
+    /// The sequences without the expressions, and these.
+    pub(super) fn split(self) -> (Self, Expressions) {
+        (Self { expressions: Expressions::new(), ..self }, self.expressions)
+    }
+
+    /// The program with more expressions.
+    pub(super) fn with(mut self, expressions: Expressions) -> Self {
+        self.expressions.extend(expressions);
+        self
     }
 
     /// A program of expressions only.
@@ -150,18 +164,34 @@ impl Program {
         Self { trie: Trie::default(), expressions }
     }
 
+    /// Adds expressions.
+    pub(super) fn extend(&mut self, expressions: Expressions) {
+        self.expressions.extend(expressions);
+    }
+
     pub(super) fn has_sequences(&self) -> bool {
         !self.trie.children.is_empty()
     }
 
-    /// How the sequences may begin, each way some bytes long; `None` if some of
-    /// them can begin in very many ways.
-    pub(super) fn beginnings(&self) -> Option<Vec<Vec<u8>>> {
-        let mut ways = Vec::new();
+    /// How the patterns may begin: as it is written if there are few ways, else with
+    /// letters folded and more bytes to tell them apart. `None` if some of them can
+    /// begin in very many ways.
+    pub(super) fn beginnings(&self) -> Option<Beginnings> {
+        let exact = self.ways(gate::MIN_LEN, false, gate::MAX_PACKED);
+        exact.or_else(|| self.ways(gate::MAX_LEN, true, MAX_BEGINNINGS))
+    }
+
+    fn ways(&self, len: usize, folded: bool, most: usize) -> Option<Beginnings> {
+        let mut ways = Ways { found: BTreeSet::new(), len, folded, most };
         if self.has_sequences() {
             self.trie.beginnings(0, Vec::new(), &mut ways)?;
         }
-        self.expressions.is_empty().then_some(ways)
+        for (_, expression) in &self.expressions {
+            for beginning in expression.beginnings.as_ref()? {
+                ways.add(beginning.clone())?;
+            }
+        }
+        Some(Beginnings { ways: ways.found.into_iter().collect(), folded })
     }
 
     /// One automaton that finds all patterns anywhere, and for each pattern of
@@ -173,8 +203,8 @@ impl Program {
             let trie = assembly.trie(&self.trie)?;
             assembly.starts.push(trie);
         }
-        for (pattern, nfa) in &self.expressions {
-            let start = assembly.expression(*pattern, nfa)?;
+        for (pattern, expression) in &self.expressions {
+            let start = assembly.expression(*pattern, &expression.nfa)?;
             assembly.starts.push(start);
         }
         for &start in &assembly.starts {
@@ -211,23 +241,16 @@ impl Trie {
     }
 
     /// Adds the ways on from a node that was reached by `start`.
-    fn beginnings(&self, node: usize, start: Vec<u8>, ways: &mut Vec<Vec<u8>>) -> Option<()> {
+    fn beginnings(&self, node: usize, start: Vec<u8>, ways: &mut Ways) -> Option<()> {
         let ends = !self.ends[node].is_empty();
-        if start.len() >= BEGINNING || ends {
-            ways.push(start);
-            return (ways.len() <= MAX_BEGINNINGS).then_some(());
+        if start.len() >= ways.len || ends {
+            return ways.add(start);
         }
         for (step, next) in &self.children[node] {
-            let strings: Vec<Vec<u8>> = match step {
-                Step::One(set) if set.len() <= MAX_CHOICE => {
-                    set.bytes().map(|byte| vec![byte]).collect()
-                }
-                Step::Either(strings) => strings.clone(),
-                _ => {
-                    // What comes next may be anything: this is all there is.
-                    ways.push(start.clone());
-                    continue;
-                }
+            let Some(strings) = ways.strings(step) else {
+                // What comes next may be anything: this is all there is.
+                ways.add(start.clone())?;
+                continue;
             };
             for string in strings {
                 self.beginnings(*next, [start.as_slice(), &string].concat(), ways)?;
@@ -240,6 +263,51 @@ impl Trie {
         self.children.push(Vec::new());
         self.ends.push(Vec::new());
         self.children.len() - 1
+    }
+}
+
+/// Beginnings as they are found.
+struct Ways {
+    found: BTreeSet<Vec<u8>>,
+    /// Bytes of each, at most.
+    len: usize,
+    folded: bool,
+    /// How many there may be.
+    most: usize,
+}
+
+impl Ways {
+    /// `None` if there are too many.
+    fn add(&mut self, mut way: Vec<u8>) -> Option<()> {
+        way.truncate(self.len);
+        if self.folded {
+            way.make_ascii_lowercase();
+        }
+        self.found.insert(way);
+        (self.found.len() <= self.most).then_some(())
+    }
+
+    /// The few strings that satisfy a step.
+    fn strings(&self, step: &Step) -> Option<Vec<Vec<u8>>> {
+        match step {
+            Step::One(set) => {
+                let fold = |byte: u8| if self.folded { byte.to_ascii_lowercase() } else { byte };
+                let mut bytes: Vec<u8> = set.bytes().map(fold).collect();
+                bytes.sort_unstable();
+                bytes.dedup();
+                let few = bytes.len() <= MAX_CHOICE;
+                few.then(|| bytes.into_iter().map(|byte| vec![byte]).collect())
+            }
+            Step::Either(strings) => {
+                let fold = |string: &Vec<u8>| match self.folded {
+                    true => string.to_ascii_lowercase(),
+                    false => string.clone(),
+                };
+                let strings: BTreeSet<Vec<u8>> = strings.iter().map(fold).collect();
+                Some(strings.into_iter().collect())
+            }
+            _ => None,
+        }
     }
 }
 

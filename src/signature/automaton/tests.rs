@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 
-use super::program::{ByteSet, Step};
+use super::program::{ByteSet, Expression, Step};
 use super::*;
 use crate::signature::{regex, sequences};
 
@@ -41,18 +41,24 @@ fn hits(
         automaton.feed(&mut cursor, slice, &mut hit);
         rest = after;
     }
-    automaton.finish(cursor, &mut hit);
+    automaton.finish(&cursor, &mut hit);
     found
 }
 
 fn with_expressions(expressions: &[&str], budget: &Budget) -> Built {
     let mut programs = FieldPrograms::default();
     for (pattern, text) in expressions.iter().enumerate() {
-        let nfa = regex::nfa(&regex::parse(text, false).unwrap()).unwrap();
-        programs.raw.expression(pattern, nfa);
+        programs.raw.expression(pattern, expression(text));
     }
     FieldAutomaton::build(programs, budget).unwrap()
 }
+
+fn expression(text: &str) -> Expression {
+    regex::expression(&regex::parse(text, false).unwrap()).unwrap()
+}
+
+/// Too little for any DFA.
+const NOTHING: Budget = Budget { sequences: 0, expressions: 0, lazy: 64 << 10 };
 
 /// Searches for each expression by itself.
 struct Reference(Vec<Regex>);
@@ -87,23 +93,35 @@ const EXPRESSIONS: &[&str] = &[
     "^$",
     "a(?:b|cc)?a",
     "x*",
+    r"a\B",
+    "(?m)^b.*c$",
+    "(?mR)^a$",
+    r"(?:\b|_)c(?:$|b\b)",
+    r"\b{start}ba|ab\b{end}",
 ];
 
 #[test]
 fn agrees_with_a_plain_search_however_it_is_cut() {
-    let automaton = with_expressions(EXPRESSIONS, &Budget::default()).automaton;
+    let lazy = with_expressions(EXPRESSIONS, &NOTHING);
+    assert_eq!((lazy.automaton.dfas(), lazy.slow.len()), (0, EXPRESSIONS.len()));
+    // One that is emptied for every state.
+    let forgetful = with_expressions(EXPRESSIONS, &Budget { lazy: 0, ..NOTHING });
+    let dfa = with_expressions(EXPRESSIONS, &Budget::default());
+    assert!(dfa.slow.is_empty());
     let reference = Reference::new(EXPRESSIONS);
-    let mut random = Random(1);
-    for _ in 0..3_000 {
-        let len = random.below(12);
-        let text = random.text(&["a", "b", "c", " ", "\u{e9}"], len);
-        let expected = reference.hits(text.as_bytes());
-        let whole = hits(&automaton, text.as_bytes(), &mut || usize::MAX);
-        let bytes = hits(&automaton, text.as_bytes(), &mut || 1);
-        let cut = hits(&automaton, text.as_bytes(), &mut || 1 + random.below(5));
-        assert_eq!(whole, expected, "{text:?}");
-        assert_eq!(bytes, expected, "{text:?} byte by byte");
-        assert_eq!(cut, expected, "{text:?} cut at random");
+    for automaton in [dfa.automaton, lazy.automaton, forgetful.automaton] {
+        let mut random = Random(1);
+        for _ in 0..3_000 {
+            let len = random.below(12);
+            let text = random.text(&["a", "b", "c", " ", "\r", "\n", "_", "\u{e9}"], len);
+            let expected = reference.hits(text.as_bytes());
+            let whole = hits(&automaton, text.as_bytes(), &mut || usize::MAX);
+            let bytes = hits(&automaton, text.as_bytes(), &mut || 1);
+            let cut = hits(&automaton, text.as_bytes(), &mut || 1 + random.below(5));
+            assert_eq!(whole, expected, "{text:?}");
+            assert_eq!(bytes, expected, "{text:?} byte by byte");
+            assert_eq!(cut, expected, "{text:?} cut at random");
+        }
     }
 }
 
@@ -120,7 +138,7 @@ fn expressions_taken_apart_mean_the_same() {
                     programs.raw.sequence(pattern, steps);
                 }
             }
-            None => programs.raw.expression(pattern, regex::nfa(&hir).unwrap()),
+            None => programs.raw.expression(pattern, regex::expression(&hir).unwrap()),
         }
     }
     assert!(apart >= 5, "{apart}");
@@ -136,8 +154,8 @@ fn expressions_taken_apart_mean_the_same() {
 }
 
 #[test]
-fn what_is_too_large_together_is_split_and_what_is_too_large_alone_is_slow() {
-    let budget = Budget { sequences: 1 << 20, expressions: 16 << 10 };
+fn what_is_too_large_together_is_split_and_what_is_too_large_alone_is_lazy() {
+    let budget = Budget { sequences: 1 << 20, expressions: 16 << 10, ..Budget::default() };
     let expressions = &[
         "a(?:a|b){4}c",
         "b(?:a|b){5}a",
@@ -145,14 +163,15 @@ fn what_is_too_large_together_is_split_and_what_is_too_large_alone_is_slow() {
         "a[ab]{3}.b",
         "(?:a|b)*a(?:a|b|c){12}",
         "^c(?:a|b|c){14}$",
+        "[ab]*b[abc]{13}",
     ];
     let built = with_expressions(expressions, &budget);
     assert!(built.automaton.dfas() > 1);
-    assert!(built.slow.contains(&4), "{:?}", built.slow);
+    assert!(built.slow.contains(&4) && built.slow.contains(&6), "{:?}", built.slow);
     let reference = Reference::new(expressions);
     let mut random = Random(3);
     for _ in 0..2_000 {
-        let len = random.below(24);
+        let len = random.below(32);
         let text = random.text(&["a", "b", "c"], len);
         let expected = reference.hits(text.as_bytes());
         let found = hits(&built.automaton, text.as_bytes(), &mut || 1 + random.below(7));
@@ -160,24 +179,50 @@ fn what_is_too_large_together_is_split_and_what_is_too_large_alone_is_slow() {
     }
 }
 
+/// What a flow keeps of its place means the same to a cache that was emptied since.
 #[test]
-fn what_fits_nowhere_is_refused_by_number() {
-    let budget = Budget { sequences: 1 << 20, expressions: 16 << 10 };
-    let mut programs = FieldPrograms::default();
-    let nfa = |text| regex::nfa(&regex::parse(text, false).unwrap()).unwrap();
-    programs.raw.expression(0, nfa("abc"));
-    programs.raw.expression(7, nfa("(?:a|b)*a(?:a|b){200}"));
-    let error = FieldAutomaton::build(programs, &budget).unwrap_err();
-    assert_eq!(error, TooLarge::Expression(7));
-
-    let mut programs = FieldPrograms::default();
-    for pattern in 0..2_000 {
-        let steps = format!("{pattern:x}literal{pattern}");
-        let steps = steps.bytes().map(|byte| Step::One(ByteSet::of(&[byte]))).collect();
-        programs.raw.sequence(pattern, steps);
+fn texts_that_take_turns_do_not_disturb_each_other() {
+    let lazy = with_expressions(EXPRESSIONS, &Budget { lazy: 4 << 10, ..NOTHING }).automaton;
+    let reference = Reference::new(EXPRESSIONS);
+    let mut random = Random(7);
+    for _ in 0..200 {
+        let texts: Vec<String> =
+            (0..20).map(|_| random.text(&["a", "b", "c", " ", "x"], 16)).collect();
+        let mut found = BTreeSet::new();
+        let mut cursors: Vec<Cursor> = (0..texts.len())
+            .map(|text| lazy.start(&mut |pattern| note(&mut found, text, pattern)))
+            .collect();
+        for from in (0..16).step_by(2) {
+            for (index, (text, cursor)) in texts.iter().zip(&mut cursors).enumerate() {
+                let slice = &text.as_bytes()[from..from + 2];
+                lazy.feed(cursor, slice, &mut |pattern| note(&mut found, index, pattern));
+            }
+        }
+        for (index, (text, cursor)) in texts.iter().zip(&cursors).enumerate() {
+            lazy.finish(cursor, &mut |pattern| note(&mut found, index, pattern));
+            let hits = found.iter().filter(|(of, _)| *of == index).map(|(_, pattern)| *pattern);
+            assert_eq!(hits.collect::<BTreeSet<_>>(), reference.hits(text.as_bytes()), "{text:?}");
+        }
     }
-    let error = FieldAutomaton::build(programs, &budget).unwrap_err();
-    assert_eq!(error, TooLarge::Sequences);
+}
+
+fn note(found: &mut BTreeSet<(usize, usize)>, text: usize, pattern: usize) {
+    found.insert((text, pattern));
+}
+
+#[test]
+fn thousands_of_patterns_that_fit_no_dfa_run_all_the_same() {
+    let expressions: Vec<String> =
+        (0..5_000).map(|n| format!("(?i)tool_{:04x}[a-z]{{2,6}}[0-9]+x", n * 7)).collect();
+    let expressions: Vec<&str> = expressions.iter().map(String::as_str).collect();
+    let built = with_expressions(&expressions, &Budget::default());
+    assert_eq!((built.automaton.dfas(), built.slow.len()), (0, 5_000));
+    assert!(built.automaton.lazy[0].is_gated());
+    let text = format!("{} TOOL_0007abc12x Tool_88B1zz9x tool_0007a1x", "tool_ ".repeat(40));
+    for step in [1, 7, usize::MAX] {
+        let found = hits(&built.automaton, text.as_bytes(), &mut || step);
+        assert_eq!(found, BTreeSet::from([1, 4_999]), "cut by {step}");
+    }
 }
 
 /// Raw and JSON patterns side by side: the same bytes, two views.
@@ -190,7 +235,13 @@ fn views_do_not_disturb_each_other() {
     programs.json.sequence(0, literal("\"ab\""));
     programs.raw.sequence(1, literal(r"\u0061"));
     programs.raw.sequence(2, literal("ab"));
-    let automaton = FieldAutomaton::build(programs, &Budget::default()).unwrap().automaton;
+    for budget in [Budget::default(), NOTHING] {
+        let automaton = FieldAutomaton::build(programs.clone(), &budget).unwrap().automaton;
+        views_are_apart(&automaton);
+    }
+}
+
+fn views_are_apart(automaton: &FieldAutomaton) {
     for (text, expected) in [
         (r#""ab""#, &[0, 2][..]),
         (r#""\u0061b""#, &[0, 1]),
@@ -199,7 +250,7 @@ fn views_do_not_disturb_each_other() {
         (r#"\u006"#, &[]),
     ] {
         for step in [1, 2, 3, 100] {
-            let found = hits(&automaton, text.as_bytes(), &mut || step);
+            let found = hits(automaton, text.as_bytes(), &mut || step);
             assert_eq!(found, expected.iter().copied().collect(), "{text} cut by {step}");
         }
     }
@@ -264,6 +315,8 @@ fn a_gate_changes_nothing() {
         for other in 0..others {
             program.sequence(texts.len() + other, literal(&format!("\"{other:03}")));
         }
+        let lazy = FieldAutomaton::build(programs.clone(), &NOTHING).unwrap().automaton;
+        assert!(lazy.dfas.is_empty() && lazy.lazy[0].is_gated());
         let gated = FieldAutomaton::build(programs, &Budget::default()).unwrap().automaton;
         assert!(gated.dfas[0].gate.is_some());
         let mut open = gated.clone();
@@ -275,6 +328,9 @@ fn a_gate_changes_nothing() {
             let text = random.text(pieces, len);
             let expected = hits(&open, text.as_bytes(), &mut || usize::MAX);
             assert_eq!(hits(&gated, text.as_bytes(), &mut || usize::MAX), expected, "{text}");
+            assert_eq!(hits(&lazy, text.as_bytes(), &mut || usize::MAX), expected, "{text}");
+            let cut = hits(&lazy, text.as_bytes(), &mut || 1 + random.below(100));
+            assert_eq!(cut, expected, "{text} cut at random");
             let cut = hits(&gated, text.as_bytes(), &mut || 1 + random.below(100));
             assert_eq!(cut, expected, "{text} cut at random");
             found.extend(expected);
@@ -282,6 +338,7 @@ fn a_gate_changes_nothing() {
         assert_eq!(found.len(), texts.len());
         if view == View::Json {
             half_an_escape(&gated);
+            half_an_escape(&lazy);
         }
     }
 }
@@ -299,15 +356,57 @@ fn half_an_escape(gated: &FieldAutomaton) {
 
 #[test]
 fn no_gate_where_beginnings_are_short_or_hidden() {
-    let beginnings = |texts: &[&str]| -> Vec<Vec<u8>> {
-        texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+    let gate = |view, texts: &[&str], folded| {
+        let ways = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+        Gate::new(view, &Beginnings { ways, folded })
     };
-    assert!(Gate::json(&beginnings(&["\"method", "\"jsonrpc"])).is_some());
-    for texts in [&["\"id\""][..], &["\"a/b"], &["method"], &["\"method", "\"a"], &[]] {
-        assert!(Gate::json(&beginnings(texts)).is_none(), "{texts:?}");
+    for folded in [false, true] {
+        assert!(gate(View::Json, &["\"method", "\"jsonrpc"], folded).is_some());
+        for texts in [&["\"id\""][..], &["\"a/b"], &["method"], &["\"method", "\"a"], &[]] {
+            assert!(gate(View::Json, texts, folded).is_none(), "{texts:?}");
+        }
+        assert!(gate(View::Raw, &["method", "a/b\"c"], folded).is_some());
+        assert!(gate(View::Raw, &["method", "abc"], folded).is_none());
     }
-    assert!(Gate::raw(&beginnings(&["method", "a/b\"c"])).is_some());
-    assert!(Gate::raw(&beginnings(&["method", "abc"])).is_none());
-    let many: Vec<Vec<u8>> = (0..70_000_u32).map(|n| n.to_le_bytes().to_vec()).collect();
-    assert!(Gate::raw(&many).is_none());
+    let ways = (0..70_000_u32).map(|n| n.to_le_bytes().to_vec()).collect();
+    assert!(Gate::new(View::Raw, &Beginnings { ways, folded: true }).is_none());
+}
+
+/// Thousands of beginnings of each length, in any place of a text and in either case.
+#[test]
+fn a_sieve_misses_no_beginning() {
+    for len in gate::MIN_LEN..=gate::MAX_LEN {
+        let ways: Vec<Vec<u8>> = (0..3_000_u32)
+            .map(|n| format!("{:08x}", n.wrapping_mul(0x9E37_79B1)).as_bytes()[..len].to_vec())
+            .collect();
+        let gate = Gate::new(View::Raw, &Beginnings { ways: ways.clone(), folded: true }).unwrap();
+        let mut random = Random(8);
+        for _ in 0..5_000 {
+            let mut text = "z".repeat(random.below(40)).into_bytes();
+            let at = text.len();
+            let mut way = random.pick(&ways).clone();
+            if random.below(2) == 0 {
+                way.make_ascii_uppercase();
+            }
+            text.extend(way);
+            text.extend("z".repeat(random.below(40)).bytes());
+            assert_eq!(gate.places(&text).next(0), at, "{}", String::from_utf8_lossy(&text));
+        }
+    }
+}
+
+/// Patterns in any case have one beginning each, however many ways there are to write
+/// it.
+#[test]
+fn case_does_not_multiply_beginnings() {
+    let mut programs = FieldPrograms::default();
+    for pattern in 0..2_000 {
+        let text = format!("{pattern:08x}z").chars().rev().collect::<String>();
+        programs.raw.sequence(pattern, sequences::substring(&text, true));
+    }
+    let automaton = FieldAutomaton::build(programs, &Budget::default()).unwrap().automaton;
+    let starts = automaton.dfas[0].gate.as_ref().unwrap().starts();
+    assert!(starts.folded && starts.ways.len() == 2_000 && starts.ways[0] == b"z0000000");
+    let text = format!("{}ZFc700000", "z0 z1 ".repeat(20));
+    assert_eq!(hits(&automaton, text.as_bytes(), &mut || 9), BTreeSet::from([0x07cf]));
 }

@@ -29,7 +29,7 @@ fn body(matcher: &Matcher, direction: Direction, text: &[u8], step: usize) -> Hi
     for slice in text.chunks(step) {
         matcher.body().feed(&mut cursor, slice, &mut hits);
     }
-    matcher.body().finish(cursor, &mut hits);
+    matcher.body().finish(&cursor, &mut hits);
     hits
 }
 

@@ -230,7 +230,7 @@ impl Fact {
                     matcher.body().feed(&mut cursor, piece, hits);
                     rest = after;
                 }
-                matcher.body().finish(cursor, hits);
+                matcher.body().finish(&cursor, hits);
             }
             field => {
                 if let Some(field) = matcher.field(field) {
