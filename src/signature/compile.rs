@@ -305,7 +305,7 @@ impl FieldBuilder {
             let Ok(expression) = regex::expression(hir) else { continue };
             bytes += expression.nfa.memory_usage();
             if bytes > MAX_EXPRESSION_BYTES {
-                return Err(TooLarge);
+                return Err(TooLarge::Together);
             }
             if let Some(alternatives) = sequences::expression(hir) {
                 any_apart = true;
@@ -348,12 +348,21 @@ impl FieldBuilder {
     fn build(self, field: &str, sources: Sources<'_>, budget: &Budget) -> BuiltField {
         let origin = |pattern: usize| self.origins.get(pattern).copied().unwrap_or(usize::MAX);
         let start = Instant::now();
-        let Built { automaton, slow } = self.automaton(budget).map_err(|TooLarge| {
-            let message = format!(
-                "the patterns of `{field}` are over the size budget together: make some of the \
-                 expressions `substring`, `word` or `json_member`"
-            );
-            Diagnostic::new(Severity::Error, "automaton-size", message)
+        let built = self.automaton(budget);
+        let Built { automaton, slow } = built.map_err(|error| match error {
+            TooLarge::Expression(pattern) => {
+                let message = "the expression's automaton is over the size budget: it repeats or \
+                               alternates too much"
+                    .to_owned();
+                sources.about(Severity::Error, "automaton-size", message, origin(pattern))
+            }
+            TooLarge::Together => {
+                let message = format!(
+                    "the patterns of `{field}` are over the size budget together: begin them with \
+                     four fixed bytes, or make some of them `substring`, `word` or `json_member`"
+                );
+                Diagnostic::new(Severity::Error, "automaton-size", message)
+            }
         })?;
         let slow = match *slow {
             [] => None,

@@ -165,7 +165,6 @@ impl Lazy {
     }
 
     /// Whether it looks for beginnings first.
-    #[cfg(test)]
     pub(super) fn is_gated(&self) -> bool {
         self.gate.is_some()
     }

@@ -34,6 +34,11 @@ const MAX_EXPRESSIONS: usize = 512;
 /// Lazy automata that one field may have: one of each view.
 const MAX_LAZY: usize = 2;
 
+/// Broad states of one expression without a DFA, and of all that can begin with anything:
+/// each of them may have to be looked at for each byte.
+const MAX_BROAD_ALONE: usize = 128;
+const MAX_BROAD: usize = 4096;
+
 /// Shorter slices are read without a gate, which takes a while to open.
 const MIN_GATED: usize = 64;
 
@@ -109,9 +114,15 @@ pub(crate) struct Built {
     pub(crate) slow: Vec<usize>,
 }
 
-/// The patterns together have more states than can be numbered.
+/// Patterns that have no DFA within the budget, and could take long for each byte
+/// without one.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TooLarge;
+pub(crate) enum TooLarge {
+    /// One expression.
+    Expression(usize),
+    /// All patterns together.
+    Together,
+}
 
 impl Cursor {
     /// Bytes of the heap.
@@ -139,6 +150,9 @@ impl FieldAutomaton {
             let again = whole.and_then(|whole| built.add_apart(whole, budget).ok());
             again.unwrap_or(raw)
         });
+        if let Some(pattern) = rest.broad_expression(MAX_BROAD_ALONE) {
+            return Err(TooLarge::Expression(pattern));
+        }
         if !rest.is_empty() {
             built.add_lazy(&rest, View::Raw, budget)?;
         }
@@ -279,9 +293,13 @@ impl Built {
     }
 
     fn add_lazy(&mut self, program: &Program, view: View, budget: &Budget) -> Result<(), TooLarge> {
-        let (nfa, patterns) = program.nfa().map_err(|_| TooLarge)?;
+        let (nfa, patterns) = program.nfa().map_err(|_| TooLarge::Together)?;
+        let broad = program::broad_states(&nfa);
         self.slow.extend(&patterns);
         let lazy = Lazy::new(nfa, patterns, view, program.beginnings().as_ref(), budget.lazy);
+        if broad > MAX_BROAD && !lazy.is_gated() {
+            return Err(TooLarge::Together);
+        }
         self.automaton.lazy.push(lazy);
         Ok(())
     }

@@ -173,6 +173,12 @@ impl Program {
         !self.trie.children.is_empty()
     }
 
+    /// An expression with more broad states than that.
+    pub(super) fn broad_expression(&self, most: usize) -> Option<usize> {
+        let broad = |(_, expression): &&(usize, Expression)| broad_states(&expression.nfa) > most;
+        self.expressions.iter().find(broad).map(|(pattern, _)| *pattern)
+    }
+
     /// How the patterns may begin: as it is written if there are few ways, else with
     /// letters folded and more bytes to tell them apart. `None` if some of them can
     /// begin in very many ways.
@@ -454,7 +460,9 @@ impl Assembly {
         }
         let entry = |state: StateID| entries[state.as_usize()];
         let moved = |t: &Transition| Transition { next: entry(t.next), ..*t };
-        for (index, state) in nfa.states().iter().enumerate() {
+        let reached = reached(nfa);
+        let states = nfa.states().iter().enumerate();
+        for (index, state) in states.filter(|(index, _)| reached[*index]) {
             let copies = match state {
                 State::ByteRange { trans } => vec![self.builder.add_range(moved(trans))?],
                 State::Sparse(sparse) => {
@@ -485,6 +493,49 @@ impl Assembly {
         }
         Ok(entry(nfa.start_anchored()))
     }
+}
+
+/// States that go on in the same way with more than one byte, upper and lower case
+/// aside: many of them can be entered at once, in very many combinations.
+pub(super) fn broad_states(nfa: &NFA) -> usize {
+    let is_range = |transition: &Transition| transition.start != transition.end;
+    let are_broad = |pair: &[Transition]| match pair {
+        [a, b] => a.next == b.next && !a.start.eq_ignore_ascii_case(&b.start),
+        _ => false,
+    };
+    let is_broad = |state: &&State| match state {
+        State::ByteRange { trans } => is_range(trans),
+        State::Sparse(sparse) => {
+            let transitions = &sparse.transitions;
+            transitions.iter().any(is_range) || transitions.windows(2).any(are_broad)
+        }
+        State::Dense(_) => true,
+        _ => false,
+    };
+    let reached = reached(nfa);
+    let states = nfa.states().iter().zip(reached);
+    states.filter_map(|(state, reached)| reached.then_some(state)).filter(is_broad).count()
+}
+
+/// Which states an anchored search may come to: an expression has others before them.
+fn reached(nfa: &NFA) -> Vec<bool> {
+    let mut reached = vec![false; nfa.states().len()];
+    let mut open = vec![nfa.start_anchored()];
+    while let Some(id) = open.pop() {
+        if std::mem::replace(&mut reached[id.as_usize()], true) {
+            continue;
+        }
+        match nfa.state(id) {
+            State::ByteRange { trans } => open.push(trans.next),
+            State::Sparse(sparse) => open.extend(sparse.transitions.iter().map(|t| t.next)),
+            State::Dense(dense) => open.extend(dense.transitions.iter().copied()),
+            State::Look { next, .. } | State::Capture { next, .. } => open.push(*next),
+            State::Union { alternates } => open.extend(alternates.iter()),
+            State::BinaryUnion { alt1, alt2 } => open.extend([alt1, alt2]),
+            State::Fail | State::Match { .. } => {}
+        }
+    }
+    reached
 }
 
 fn push_ranges(set: &ByteSet, next: StateID, ranges: &mut Vec<Transition>) {

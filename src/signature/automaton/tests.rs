@@ -179,6 +179,34 @@ fn what_is_too_large_together_is_split_and_what_is_too_large_alone_is_lazy() {
     }
 }
 
+#[test]
+fn what_could_take_long_for_each_byte_is_refused() {
+    let budget = Budget { sequences: 1 << 20, expressions: 16 << 10, ..Budget::default() };
+    let build = |expressions: &[&str]| {
+        let mut programs = FieldPrograms::default();
+        for (pattern, text) in expressions.iter().enumerate() {
+            programs.raw.expression(10 + pattern, expression(text));
+        }
+        FieldAutomaton::build(programs, &budget).map(|built| built.slow.len())
+    };
+    for broad in ["(?:a|b)*a(?:a|b){200}", "x(?:[ac]|b)*a[ac]{200}", "x.*a.{200}"] {
+        assert_eq!(build(&["abc", broad]), Err(TooLarge::Expression(11)), "{broad}");
+    }
+    // Letters in either case are not broad.
+    assert_eq!(build(&["abc", &format!("(?i)x.*{}", "letters".repeat(40))]), Ok(1));
+
+    let many = |start: &str| -> Vec<String> {
+        (0..3_000).map(|n| format!("{start}{n:04}[a-z]{{3}}x")).collect()
+    };
+    let gated = many("tool");
+    assert_eq!(build(&gated.iter().map(String::as_str).collect::<Vec<_>>()), Ok(3_000));
+    let open = many("[a-z]");
+    let open: Vec<&str> = open.iter().map(String::as_str).collect();
+    assert_eq!(build(&open), Err(TooLarge::Together));
+    // A few fit in what DFAs there may be.
+    assert!(build(&open[..1_000]).is_ok_and(|slow| slow > 900));
+}
+
 /// What a flow keeps of its place means the same to a cache that was emptied since.
 #[test]
 fn texts_that_take_turns_do_not_disturb_each_other() {
@@ -390,7 +418,18 @@ fn a_sieve_misses_no_beginning() {
             }
             text.extend(way);
             text.extend("z".repeat(random.below(40)).bytes());
-            assert_eq!(gate.places(&text).next(0), at, "{}", String::from_utf8_lossy(&text));
+            let (mut places, mut place) = (gate.places(&text), 0);
+            let mut chance = 0;
+            loop {
+                place = places.next(place);
+                if place >= at {
+                    break;
+                }
+                place += 1;
+                chance += 1;
+            }
+            assert_eq!(place, at, "{}", String::from_utf8_lossy(&text));
+            assert!(chance < 4, "{}", String::from_utf8_lossy(&text));
         }
     }
 }
