@@ -242,23 +242,17 @@ impl Lazy {
         // Entered like any other state, not left out as the one everywhere.
         scratch.open.push(self.nfa.start_anchored());
         self.close(None, &mut scratch);
-        let mut root = Root { steps: vec![Vec::new(); self.classes()], ..Root::default() };
-        root.hits = mem::take(&mut scratch.hits);
-        let reads = |id: &StateID, byte| step(self.nfa.state(*id), byte);
-        let mut seen = vec![false; root.steps.len()];
-        for byte in 0..=u8::MAX {
-            let class = self.class(byte);
-            if let (Some(steps), Some(false)) = (
-                root.steps.get_mut(class),
-                seen.get_mut(class).map(|seen| mem::replace(seen, true)),
-            ) {
-                let next = scratch.next.iter().filter_map(|id| reads(id, byte));
-                steps.extend(next.filter(|&next| next != self.nfa.start_anchored()));
-            }
-        }
+        let classes = self.nfa.byte_classes().representatives(..);
+        let steps = classes.filter_map(|unit| unit.as_u8()).map(|byte| {
+            let next = scratch.next.iter().filter_map(|id| step(self.nfa.state(*id), byte));
+            next.filter(|&next| next != self.nfa.start_anchored()).collect()
+        });
         let is_look = |id: &StateID| matches!(self.nfa.state(*id), State::Look { .. });
-        root.looks = scratch.next.iter().copied().filter(is_look).collect();
-        root
+        Root {
+            steps: steps.collect(),
+            looks: scratch.next.iter().copied().filter(is_look).collect(),
+            hits: mem::take(&mut scratch.hits),
+        }
     }
 
     /// Works out what comes after a place: the states in `scratch.next`, and the
