@@ -421,10 +421,6 @@ impl BlockSource for Interfaces {
         self.key_logs.take()
     }
 
-    fn tells_time(&self) -> bool {
-        true
-    }
-
     fn wants_statistics(&mut self) -> bool {
         let due = self.counted.is_none_or(|at| at.elapsed() >= LOOK);
         if due {
