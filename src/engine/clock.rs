@@ -80,7 +80,8 @@ impl Clock {
 
     /// No frame came up to what the clock shows; a tick if it is time for one.
     pub(super) fn on_silence(&mut self) -> Option<Tick> {
-        self.tick_between(self.steps.now()?)
+        let now = self.steps.silence()?;
+        self.tick_between(now)
     }
 
     fn tick_between(&mut self, time: Timestamp) -> Option<Tick> {
@@ -174,7 +175,7 @@ mod tests {
             if runs {
                 clock.show_millis(70_000);
             }
-            assert_eq!(clock.on_unwanted(SourceId(0), at(1_000)), None);
+            assert_eq!(clock.on_unwanted(SourceId(0), at(10_000)), None);
             clock.frame(10_000);
             let tick = clock.on_unwanted(SourceId(0), at(11_000));
             let expected = runs.then_some(Tick { ordinal: 2, flow_time: at(11_000) });

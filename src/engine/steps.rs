@@ -24,6 +24,8 @@ pub(super) struct Steps {
     shown: Option<i64>,
     /// What is added to it, so that it shows the first frame's time with that frame.
     origin: Option<i64>,
+    /// What it showed when nothing waited; frames that come later are younger.
+    silent: Option<i64>,
     /// A handful: the interfaces of a sensor.
     sources: Vec<(SourceId, Source)>,
 }
@@ -51,9 +53,12 @@ impl Steps {
         self.shown.is_some()
     }
 
-    /// What the clock shows, once there was a frame to set it by.
-    pub(super) fn now(&self) -> Option<Timestamp> {
-        Some(Timestamp::from_nanos(self.shown?.saturating_add(self.origin?)))
+    /// Nothing waits that was captured before what the clock shows; returns that, once
+    /// there was a frame to set it by.
+    pub(super) fn silence(&mut self) -> Option<Timestamp> {
+        let now = self.shown?.saturating_add(self.origin?);
+        self.silent = Some(now);
+        Some(Timestamp::from_nanos(now))
     }
 
     /// The time of the next frame without the steps.
@@ -64,10 +69,10 @@ impl Steps {
         let now = shown.saturating_add(origin);
         let known = self.sources.iter_mut().find(|(known, _)| *known == source);
         Timestamp::from_nanos(match known {
-            Some((_, source)) => source.without(time, now),
+            Some((_, source)) => source.without(time, now, self.silent),
             None => {
                 let mut begun = Source::new(now);
-                let time = begun.without(time, now);
+                let time = begun.without(time, now, self.silent);
                 self.sources.push((source, begun));
                 time
             }
@@ -80,14 +85,15 @@ impl Source {
         Self { steps: 0, last: now, least: None, window_end: now.saturating_add(WINDOW) }
     }
 
-    fn without(&mut self, time: i64, now: i64) -> i64 {
+    fn without(&mut self, time: i64, now: i64, silent: Option<i64>) -> i64 {
         if now >= self.window_end {
             let slow = self.least.take().filter(|least| *least > TOLERANCE);
             self.steps = self.steps.saturating_sub(slow.unwrap_or(0));
             self.window_end = now.saturating_add(WINDOW);
         }
         let mut steady = time.saturating_sub(self.steps);
-        let (ahead, back) = (steady.saturating_sub(now), self.last.saturating_sub(steady));
+        let last = silent.map_or(self.last, |silent| silent.max(self.last));
+        let (ahead, back) = (steady.saturating_sub(now), last.saturating_sub(steady));
         if ahead > TOLERANCE || back > TOLERANCE {
             self.steps = time.saturating_sub(now);
             steady = now;
@@ -143,7 +149,7 @@ mod tests {
             let time = Timestamp::from_nanos(time);
             assert_eq!(steps.without(ONE, time), time);
         }
-        assert_eq!((steps.are_told(), steps.now()), (false, None));
+        assert_eq!((steps.are_told(), steps.silence()), (false, None));
     }
 
     #[test]
@@ -159,6 +165,16 @@ mod tests {
             clock += 10 * HOUR;
             assert_eq!(lab.frame(ONE, clock, clock + ahead), clock, "{ahead}");
         }
+    }
+
+    /// An hour passes, and the clock is set back by as much.
+    #[test]
+    fn a_clock_that_is_set_back_hides_no_silence() {
+        let mut lab = Lab::default();
+        lab.frame(ONE, 0, 0);
+        lab.0.show(Some(Duration::from_millis(HOUR as u64)));
+        lab.0.silence();
+        assert_eq!(lab.frame(ONE, HOUR + 100, 100), HOUR + 100);
     }
 
     #[test]

@@ -214,6 +214,11 @@ impl<S> FlowTable<S> {
             + self.shared.memory()
     }
 
+    #[cfg(test)]
+    pub(super) const fn hasher(&self) -> &FlowHasher {
+        &self.hasher
+    }
+
     /// Out-of-order bytes and histories in use.
     #[cfg(test)]
     pub(super) const fn in_use(&self) -> (usize, usize) {
