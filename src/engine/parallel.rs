@@ -51,8 +51,6 @@ struct Parcel {
     number: u64,
     time: Timestamp,
     source: crate::capture::SourceId,
-    src: std::net::SocketAddr,
-    dst: std::net::SocketAddr,
     transport: Transport,
     missing: u32,
     tunnel: TunnelPath,
@@ -352,8 +350,6 @@ impl Parcel {
             number: packet.number,
             time: packet.time,
             source: packet.source,
-            src: packet.src,
-            dst: packet.dst,
             transport: packet.transport,
             missing: packet.missing,
             tunnel: packet.tunnel,
@@ -362,12 +358,13 @@ impl Parcel {
     }
 
     fn packet<'a>(&self, payload: &'a [u8]) -> Packet<'a> {
+        let (src, dst) = self.key.way();
         Packet {
             number: self.number,
             time: self.time,
             source: self.source,
-            src: self.src,
-            dst: self.dst,
+            src,
+            dst,
             transport: self.transport,
             payload,
             missing: self.missing,
