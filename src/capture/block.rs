@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::iter::FusedIterator;
+use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 use super::live::Lease;
@@ -28,7 +29,7 @@ pub struct Block {
     secrets: Vec<Secrets>,
     source: SourceId,
     first_number: u64,
-    clock: Option<Timestamp>,
+    clock: Option<Duration>,
     pressure: Pressure,
     /// Memory of a ring, which the frames are slices of instead of `bytes`.
     #[cfg(target_os = "linux")]
@@ -86,9 +87,10 @@ impl Block {
         self.frames.last().map(|frame| frame.time)
     }
 
-    /// Where a clock runs along with the capture: all frames before this time have
-    /// been delivered, in this block or before it.
-    pub fn clock(&self) -> Option<Timestamp> {
+    /// What a clock shows that runs along with the capture, from any beginning, and that
+    /// nobody sets. The frames of the block were captured before that; if it has none, all
+    /// that were have been delivered.
+    pub fn clock(&self) -> Option<Duration> {
         self.clock
     }
 
@@ -110,9 +112,9 @@ impl Block {
         }
     }
 
-    /// Tells that a clock has come to `time`.
-    pub fn set_clock(&mut self, time: Timestamp) {
-        self.clock = Some(time);
+    /// Tells what the clock shows that runs along with the capture.
+    pub fn set_clock(&mut self, shows: Duration) {
+        self.clock = Some(shows);
     }
 
     /// Tells what is to be left out.

@@ -249,7 +249,8 @@ pub(crate) struct DetectionArgs {
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Vec<PathBuf>,
 
-    /// Format of the findings, whatever the extension
+    /// Format of the findings, whatever the extension: arrow, arrows, parquet, jsonl, csv,
+    /// eve, ocsf, ecs or zeek
     #[arg(short, long, value_name = "FORMAT")]
     pub(crate) format: Option<String>,
 

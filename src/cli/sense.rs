@@ -17,6 +17,7 @@ use super::view::{self, LiveView};
 use super::{Exit, check, complain, detection, log, print, privileges, signals};
 use crate::capture::live::{
     Backend, InterfaceState, InterfaceStatus, LiveCapture, LiveOptions, LiveStatus, TimeSource,
+    link_speed,
 };
 use crate::capture::{Block, Fill, Frame};
 use crate::detect::Pace;
@@ -67,6 +68,8 @@ struct Sense<'a> {
     workers: NonZeroUsize,
     source: Interfaces,
     watched: Watched,
+    /// What is to be said of rings.
+    notes: Vec<Entry>,
     /// Set to end the capture.
     stop: Arc<AtomicBool>,
     _pid_file: Option<PidFile>,
@@ -109,6 +112,7 @@ impl<'a> Sense<'a> {
             std::fs::create_dir_all(folder)
                 .map_err(|error| format!("--spool {}: {error}", folder.display()))?;
         }
+        let notes = small_rings(args);
         // Threads that are started before it keep what they have.
         privileges::give_up(args)?;
         let queue = queue(args.memcap);
@@ -125,11 +129,11 @@ impl<'a> Sense<'a> {
         let reload = reload(args, asked, store, limits, Arc::clone(&metrics));
         let source = Interfaces { live, reload, key_logs, counted: None };
         let watched = Watched { outputs, watch, metrics, view: LiveView::default() };
-        Ok(Self { args, engine, workers, source, watched, stop, _pid_file: pid_file })
+        Ok(Self { args, engine, workers, source, watched, notes, stop, _pid_file: pid_file })
     }
 
     fn run(self) -> Exit {
-        let Self { args, engine, workers, mut source, mut watched, stop, _pid_file } = self;
+        let Self { args, engine, workers, mut source, mut watched, notes, stop, _pid_file } = self;
         let arguments = &args.detection;
         // Last of all, so that whatever fails before is said on a terminal as it was.
         match LiveView::open(args, source.live.status(), stop) {
@@ -141,7 +145,8 @@ impl<'a> Sense<'a> {
         }
         if !arguments.quiet {
             let interfaces = source.live.status().interfaces();
-            interfaces.iter().flat_map(notes).for_each(|note| note.say());
+            interfaces.iter().flat_map(about).for_each(|note| note.say());
+            notes.iter().for_each(Entry::say);
             let message = format!("watching {}", args.interface.join(", "));
             log::info("watching", message).with("interfaces", args.interface.clone()).say();
         }
@@ -290,8 +295,28 @@ fn queue(memcap: u64) -> QueueLimits {
 }
 
 /// What is worth a warning of an interface at the start.
-fn notes(status: &InterfaceStatus) -> impl Iterator<Item = Entry> {
+fn about(status: &InterfaceStatus) -> impl Iterator<Item = Entry> {
     offloads(status).into_iter().chain(untimed(status))
+}
+
+/// Notes on rings that fill up too fast for the links of their interfaces.
+fn small_rings(args: &SenseArgs) -> Vec<Entry> {
+    let note = |name: &String| small_ring(name, args.ring, link_speed(name)?);
+    args.interface.iter().filter_map(note).collect()
+}
+
+/// A note on a ring of so many bytes, if a full line of so many Mbit/s fills it at once.
+fn small_ring(name: &str, ring: u64, speed: u64) -> Option<Entry> {
+    /// What workers may well fall behind, in milliseconds.
+    const BEHIND: u64 = 100;
+    let per_milli = speed.checked_mul(125)?;
+    let lasts = ring / per_milli;
+    let better = (per_milli.checked_mul(5 * BEHIND)? >> 20).checked_next_power_of_two()?;
+    let message = format!(
+        "{name}: at {speed} Mbit/s its ring is full after {lasts} ms; '--ring {better}M' bridges \
+         half a second"
+    );
+    (lasts < BEHIND).then(|| log::warning("small_ring", message).with("interface", name))
 }
 
 /// A note on times that the card does not tell, though it was asked to.
@@ -419,10 +444,6 @@ impl BlockSource for Interfaces {
 
     fn keys(&mut self) -> Option<KeyLogPart> {
         self.key_logs.take()
-    }
-
-    fn tells_time(&self) -> bool {
-        true
     }
 
     fn wants_statistics(&mut self) -> bool {
@@ -637,6 +658,26 @@ mod tests {
         assert!(compare(InterfaceState::Gone).contains("gone"));
         assert_eq!(compare(InterfaceState::Gone), "");
         assert!(compare(InterfaceState::Up).contains("back"));
+    }
+
+    #[test]
+    fn a_ring_is_small_for_a_fast_link() {
+        let note =
+            |mebibytes: u64, speed| told(small_ring("span0", mebibytes << 20, speed).as_slice());
+        assert_eq!([note(64, 1000), note(64, 2500), note(1024, 10_000)], ["", "", ""]);
+        assert_eq!(
+            note(64, 10_000),
+            "span0: at 10000 Mbit/s its ring is full after 53 ms; '--ring 1024M' bridges half a \
+             second"
+        );
+        assert!(note(8, 1000).contains("'--ring 64M'"));
+        // What it advises is enough.
+        for speed in [100, 1000, 2500, 10_000, 25_000, 100_000] {
+            let better = note(0, speed).split_once("--ring ").unwrap().1.to_owned();
+            let better = better.split_once('M').unwrap().0.parse().unwrap();
+            assert_eq!(note(better, speed), "");
+        }
+        assert_eq!(note(64, u64::MAX), "");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::region::Region;
 use super::transport::{self, Segment};
 use super::tunnel;
 use crate::capture::Frame;
+use crate::time::Timestamp;
 
 /// How many fragmented datagrams may lie inside one another (a fragmented tunnel
 /// that carries fragments).
@@ -67,7 +68,14 @@ impl Decoder {
     /// Decodes a frame. A packet borrows from the frame alone, or from the decoder
     /// alone if it was put together from fragments.
     pub fn decode<'f, 'd>(&'d mut self, frame: &Frame<'f>) -> Outcome<'f, 'd> {
-        let mut walk = Walk { frame, counters: &mut self.counters, path: TunnelPath::default() };
+        self.decode_at(frame, frame.time)
+    }
+
+    /// [`Decoder::decode`] where fragments go by another time than that in the
+    /// capture, as the clock there may have been set.
+    pub fn decode_at<'f, 'd>(&'d mut self, frame: &Frame<'f>, time: Timestamp) -> Outcome<'f, 'd> {
+        let path = TunnelPath::default();
+        let mut walk = Walk { frame, time, counters: &mut self.counters, path };
         let reached = match walk.enter(Region::new(frame.data, frame.original_len as usize)) {
             Ok(Reached::Packet(packet)) => {
                 self.counters.count_packet(&packet);
@@ -104,6 +112,8 @@ impl Decoder {
 /// The way of one frame through the stages.
 struct Walk<'w> {
     frame: &'w Frame<'w>,
+    /// When it came, as fragments count it.
+    time: Timestamp,
     counters: &'w mut DecodeCounters,
     path: TunnelPath,
 }
@@ -215,13 +225,7 @@ impl Walk<'_> {
             protocol: ip.src.is_ipv4().then_some(ip.protocol),
             path: self.path,
         };
-        Ok(Fragment {
-            key,
-            position,
-            protocol: ip.protocol,
-            payload: ip.payload,
-            time: self.frame.time,
-        })
+        Ok(Fragment { key, position, protocol: ip.protocol, payload: ip.payload, time: self.time })
     }
 
     #[inline]

@@ -135,7 +135,9 @@ mod tests {
 
     use super::super::datagram::Datagram;
     use super::super::samples::*;
-    use super::super::{DecodeLimits, Skip};
+    use super::super::{DecodeLimits, Decoder, Skip};
+    use crate::capture::LinkType;
+    use crate::time::Timestamp;
 
     fn is_empty(input: &Input) -> bool {
         let pool = &input.decoder.fragments;
@@ -362,6 +364,21 @@ mod tests {
         let counters = input.counters();
         assert!(counters.fragment_datagrams_evicted > 0 && counters.fragment_overlaps > 0);
         assert_eq!(counters.outcomes(), 20_000);
+    }
+
+    #[test]
+    fn fragments_go_by_the_time_that_is_told_and_packets_by_their_own() {
+        let mut decoder = Decoder::new(DecodeLimits::default());
+        let fragments = in_fragments(24);
+        for (hour, packet) in (0..).zip(&fragments) {
+            let mut frame = frame(LinkType::RAW, packet, packet.len());
+            frame.time = Timestamp::from_parts(3600 * hour, 0);
+            match decoder.decode_at(&frame, Timestamp::MIN).packet() {
+                Some(packet) => assert_eq!(packet.time, frame.time),
+                None => assert_eq!(decoder.counters().packets_reassembled, 0),
+            }
+        }
+        assert_eq!(decoder.counters().packets_reassembled, 1);
     }
 
     #[test]

@@ -1,32 +1,22 @@
-//! The engine's clock: capture time, told by packets.
+//! The engine's clock: capture time, told by packets and, where there is one, by a clock
+//! that runs along with the capture.
 
 use std::time::Duration;
 
+use super::steps::Steps;
+use crate::capture::SourceId;
 use crate::detect::{Order, Phase};
-use crate::flow::FlowClock;
+use crate::flow::{FlowClock, Moment};
 use crate::time::Timestamp;
 
 /// How often, in capture time, what has timed out is looked for.
 const PERIOD: Duration = Duration::from_secs(1);
-
-/// A source that tells of the passing of time lets no more pass than this between what
-/// it tells: if its time jumps further ahead, a clock was set.
-const JUMP: i64 = 10_000_000_000;
 
 /// Time has passed, as the packet of that ordinal told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tick {
     pub(super) ordinal: u64,
     /// Table time, which goes on where clocks are set back.
-    pub(super) flow_time: Timestamp,
-}
-
-/// When a packet came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment {
-    /// Counts packets over all sources and shards, from 1.
-    pub(super) ordinal: u64,
-    /// By the clock of the flow tables.
     pub(super) flow_time: Timestamp,
 }
 
@@ -38,12 +28,14 @@ impl From<Tick> for Order {
     }
 }
 
-/// Counts packets and ticks once a second of table time, which never runs
-/// backwards.
-#[derive(Clone, Copy, Debug)]
+/// Counts packets over all sources and shards, and ticks once a second of table time,
+/// which never runs backwards.
+#[derive(Clone, Debug)]
 pub(super) struct Clock {
     packets: u64,
-    jumps: Option<Jumps>,
+    steps: Steps,
+    /// The current frame's time, without the steps of its clock.
+    frame_time: Timestamp,
     flow: FlowClock,
     flow_time: Timestamp,
     ticked: Timestamp,
@@ -51,44 +43,48 @@ pub(super) struct Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        let (flow, never) = (FlowClock::default(), Timestamp::MIN);
-        Self { packets: 0, jumps: None, flow, flow_time: never, ticked: never }
-    }
-}
-
-/// What a clock was set ahead by, where that can be told from time that passed.
-#[derive(Clone, Copy, Debug, Default)]
-struct Jumps {
-    last: Option<i64>,
-    sum: i64,
-}
-
-impl Jumps {
-    /// The time without them.
-    fn without(&mut self, time: Timestamp) -> Timestamp {
-        let time = time.as_nanos();
-        let ahead = time.saturating_sub(self.last.replace(time).unwrap_or(time));
-        if ahead > JUMP {
-            self.sum = self.sum.saturating_add(ahead);
+        let never = Timestamp::MIN;
+        Self {
+            packets: 0,
+            steps: Steps::default(),
+            frame_time: never,
+            flow: FlowClock::default(),
+            flow_time: never,
+            ticked: never,
         }
-        Timestamp::from_nanos(time.saturating_sub(self.sum))
     }
 }
 
 impl Clock {
-    /// For a source that tells of the passing of time, or one that does not.
-    pub(super) fn of(tells_time: bool) -> Self {
-        Self { jumps: tells_time.then(Jumps::default), ..Self::default() }
+    /// What a clock shows that nobody sets, if one runs along with the capture.
+    pub(super) fn show(&mut self, clock: Option<Duration>) {
+        self.steps.show(clock);
     }
 
     /// Counts a frame; a tick if it is time for one.
-    pub(super) fn on_frame(&mut self, time: Timestamp) -> Option<Tick> {
+    pub(super) fn on_frame(&mut self, source: SourceId, time: Timestamp) -> Option<Tick> {
         self.packets += 1;
-        self.tick(time, self.packets)
+        self.frame_time = self.steps.without(source, time);
+        self.tick(self.frame_time, self.packets)
     }
 
-    /// Time has passed without a frame; a tick if it is time for one.
-    pub(super) fn on_time(&mut self, time: Timestamp) -> Option<Tick> {
+    /// A frame came that is not looked at. Where a clock runs along it is a sign that time
+    /// has passed, as nothing else may come.
+    pub(super) fn on_unwanted(&mut self, source: SourceId, time: Timestamp) -> Option<Tick> {
+        if !self.steps.are_told() {
+            return None;
+        }
+        let time = self.steps.without(source, time);
+        self.tick_between(time)
+    }
+
+    /// No frame came up to what the clock shows; a tick if it is time for one.
+    pub(super) fn on_silence(&mut self) -> Option<Tick> {
+        let now = self.steps.silence()?;
+        self.tick_between(now)
+    }
+
+    fn tick_between(&mut self, time: Timestamp) -> Option<Tick> {
         // Before the first frame there is nothing that could time out.
         if self.packets == 0 {
             return None;
@@ -97,8 +93,9 @@ impl Clock {
     }
 
     fn tick(&mut self, time: Timestamp, ordinal: u64) -> Option<Tick> {
-        let time = self.jumps.as_mut().map_or(time, |jumps| jumps.without(time));
-        self.flow_time = self.flow.tick(time);
+        // Where steps are taken out, what is late by far has waited.
+        let late = self.steps.are_told() && time < self.flow_time;
+        self.flow_time = self.flow.tick(if late { self.flow_time } else { time });
         if self.flow_time.since(self.ticked) < PERIOD {
             return None;
         }
@@ -107,13 +104,18 @@ impl Clock {
     }
 
     /// Frames counted so far.
-    pub(super) fn packets(&self) -> u64 {
+    pub(super) const fn packets(&self) -> u64 {
         self.packets
     }
 
-    /// When the current frame came.
-    pub(super) fn moment(&self) -> Moment {
-        Moment { ordinal: self.packets, flow_time: self.flow_time }
+    /// The current frame's time, without the steps of its clock.
+    pub(super) const fn frame_time(&self) -> Timestamp {
+        self.frame_time
+    }
+
+    /// When the packet of the current frame came.
+    pub(super) const fn moment(&self) -> Moment {
+        Moment { ordinal: self.packets, table_time: self.flow_time, packet_time: self.frame_time }
     }
 }
 
@@ -121,97 +123,151 @@ impl Clock {
 mod tests {
     use super::*;
 
+    /// Milliseconds of capture time.
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_nanos(millis * 1_000_000)
+    }
+
+    impl Clock {
+        /// A frame, at that time in milliseconds.
+        fn frame(&mut self, millis: i64) -> Option<Tick> {
+            self.on_frame(SourceId(0), at(millis))
+        }
+
+        /// The clock that runs along shows so many milliseconds.
+        fn show_millis(&mut self, millis: u64) {
+            self.show(Some(Duration::from_millis(millis)));
+        }
+    }
+
     #[test]
     fn ticks_once_a_second_and_never_backwards() {
         let mut clock = Clock::default();
-        let mut at = |millis: i64| clock.on_frame(Timestamp::from_nanos(millis * 1_000_000));
-        assert_eq!(at(10_000).map(|tick| tick.ordinal), Some(1));
-        assert_eq!(at(10_999), None);
-        assert_eq!(at(5_000), None);
-        assert_eq!(at(11_000).map(|tick| tick.ordinal), Some(4));
+        assert_eq!(clock.frame(10_000).map(|tick| tick.ordinal), Some(1));
+        assert_eq!(clock.frame(10_999), None);
+        assert_eq!(clock.frame(5_000), None);
+        assert_eq!(clock.frame(11_000).map(|tick| tick.ordinal), Some(4));
         assert_eq!(clock.packets(), 4);
     }
 
     #[test]
     fn ticks_without_frames() {
         let mut clock = Clock::default();
-        let at = |seconds: i64| Timestamp::from_nanos(seconds * 1_000_000_000);
-        assert_eq!(clock.on_time(at(10)), None);
-        assert!(clock.on_frame(at(20)).is_some());
-        // A clock behind the frames tells nothing.
-        assert_eq!(clock.on_time(at(19)), None);
-        assert_eq!(clock.on_time(at(20)), None);
-        let tick = clock.on_time(at(21)).unwrap();
-        assert_eq!((tick.ordinal, tick.flow_time), (2, at(21)));
+        clock.show_millis(5_000);
+        assert_eq!(clock.on_silence(), None);
+        clock.show_millis(9_000);
+        assert!(clock.frame(20_000).is_some());
+        // What is shown behind the frames tells nothing.
+        clock.show_millis(8_000);
+        assert_eq!(clock.on_silence(), None);
+        clock.show_millis(9_999);
+        assert_eq!(clock.on_silence(), None);
+        clock.show_millis(10_000);
+        let tick = clock.on_silence().unwrap();
+        assert_eq!((tick.ordinal, tick.flow_time), (2, at(21_000)));
         assert_eq!(clock.packets(), 1);
+    }
+
+    #[test]
+    fn unwanted_frames_tell_the_time_of_a_running_capture() {
+        for runs in [true, false] {
+            let mut clock = Clock::default();
+            if runs {
+                clock.show_millis(70_000);
+            }
+            assert_eq!(clock.on_unwanted(SourceId(0), at(10_000)), None);
+            clock.frame(10_000);
+            let tick = clock.on_unwanted(SourceId(0), at(11_000));
+            let expected = runs.then_some(Tick { ordinal: 2, flow_time: at(11_000) });
+            assert_eq!((tick, clock.packets()), (expected, 1));
+        }
     }
 
     #[test]
     fn ticks_on_after_time_was_set_back() {
         let mut clock = Clock::default();
-        let mut at = |seconds: i64| clock.on_frame(Timestamp::from_nanos(seconds * 1_000_000_000));
-        assert!(at(1_000_000).is_some());
-        assert!(at(100).is_none());
-        let tick = at(102).unwrap();
-        assert_eq!(tick.flow_time.as_nanos(), 1_000_002_000_000_000);
+        assert!(clock.frame(1_000_000_000).is_some());
+        assert!(clock.frame(100_000).is_none());
+        assert_eq!(clock.frame(102_000).unwrap().flow_time, at(1_000_002_000));
     }
 
-    /// A clock that was wrong by years for a moment, then set right, by frames or
-    /// without any: time passes as it did before.
+    /// A clock that was wrong by years for a moment, then set right: time passes as it
+    /// did before.
     #[test]
     fn a_clock_that_jumps_and_is_set_right_costs_no_time() {
-        let seconds = |seconds: i64| Timestamp::from_nanos(seconds * 1_000_000_000);
+        let mut clock = Clock::default();
         let years = 20 * 365 * 86_400;
-        for frames in [true, false] {
-            let mut clock = Clock::default();
-            clock.on_frame(seconds(1000));
-            let mut told = Vec::new();
-            for time in [1001, 1001 + years, 1002, 1003, 1003 - years, 1004 - years] {
-                let tick = match frames {
-                    true => clock.on_frame(seconds(time)),
-                    false => clock.on_time(seconds(time)),
-                };
-                told.extend(tick.map(|tick| tick.flow_time));
-            }
-            assert!(told.is_sorted());
-            assert!(told.last().unwrap().since(seconds(1001 + years)).as_secs() <= 3);
+        let mut told = Vec::new();
+        for seconds in [1000, 1001, 1001 + years, 1002, 1003, 1003 - years, 1004 - years] {
+            told.extend(clock.frame(seconds * 1000).map(|tick| tick.flow_time));
         }
+        assert!(told.is_sorted());
+        assert!(told.last().unwrap().since(at((1001 + years) * 1000)).as_secs() <= 3);
     }
 
-    /// Where time is told as it passes, a clock that is set costs no time at all,
-    /// whichever way and however often.
+    /// Where a clock runs along that nobody sets, one that is set costs no time at all,
+    /// whichever way and however often; hours in which nothing comes are hours.
     #[test]
     fn a_clock_that_is_set_lets_no_time_pass() {
-        let hour = 3600;
-        let mut clock = Clock::of(true);
-        let mut table = Vec::new();
-        for (second, set) in (0..).zip([0, hour, 0, -hour, hour, 0]) {
-            let at =
-                |half| Timestamp::from_nanos((1_000_000 + second + set) * 1_000_000_000 + half);
-            table.extend(clock.on_frame(at(0)).map(|tick| tick.flow_time));
-            table.extend(clock.on_time(at(500_000_000)).map(|tick| tick.flow_time));
+        let hour = 3_600_000;
+        for silence in [500, 3_600_000] {
+            let mut clock = Clock::default();
+            let mut table = Vec::new();
+            let mut passed = 0;
+            for ahead in [0, hour, 0, -hour, hour, 0] {
+                clock.show_millis(passed);
+                let time = 1_000_000_000 + i64::try_from(passed).unwrap();
+                table.extend(clock.frame(time + ahead).map(|tick| tick.flow_time));
+                assert_eq!(clock.moment().packet_time, at(time));
+                passed += silence;
+                clock.show_millis(passed);
+                table.extend(clock.on_silence().map(|tick| tick.flow_time));
+                passed += 500;
+            }
+            assert!(table.is_sorted());
+            let seconds = table.last().unwrap().since(table[0]).as_secs();
+            assert!(seconds.abs_diff(passed / 1000) <= 2, "{table:?}");
         }
-        assert!(table.is_sorted());
-        assert!(table.last().unwrap().since(table[0]).as_secs() <= 12, "{table:?}");
         // A capture in a file may have hours without a frame.
-        let mut clock = Clock::of(false);
-        let at = |seconds: i64| Timestamp::from_nanos(seconds * 1_000_000_000);
-        let first = clock.on_frame(at(0)).unwrap();
-        let tick = clock.on_frame(at(hour)).unwrap();
+        let mut clock = Clock::default();
+        let first = clock.frame(0).unwrap();
+        let tick = clock.frame(hour).unwrap();
         assert_eq!(tick.flow_time.since(first.flow_time).as_secs(), 3600);
+        assert_eq!(clock.moment().packet_time, at(hour));
     }
 
-    /// Frames of two interfaces, or of one and the system's clock, whose times differ.
+    /// The frames of one interface waited for longer than those of another.
     #[test]
-    fn clocks_that_differ_do_not_make_time_run() {
-        let mut clock = Clock::of(true);
+    fn what_has_waited_sets_no_clock_back() {
+        let mut clock = Clock::default();
+        clock.show_millis(0);
+        for source in [0, 1] {
+            clock.on_frame(SourceId(source), at(0));
+        }
+        clock.show_millis(600_000);
         let mut last = Timestamp::MIN;
-        for step in 0..100_i64 {
-            for apart in [0, 86_400 * 365] {
-                clock.on_frame(Timestamp::from_nanos((1_000 + apart) * 1_000_000_000 + step));
-                last = clock.moment().flow_time;
+        for step in 0..100 {
+            for (source, time) in [(0, 600_000 + step), (1, 100 + step)] {
+                clock.on_frame(SourceId(source), at(time));
+                assert_eq!(clock.moment().packet_time, at(time));
+                last = clock.moment().table_time;
             }
         }
-        assert!(last.as_nanos() < 1_001 * 1_000_000_000);
+        assert_eq!(last, at(600_099));
+    }
+
+    /// Frames of two interfaces whose clocks differ.
+    #[test]
+    fn clocks_that_differ_do_not_make_time_run() {
+        let mut clock = Clock::default();
+        let year = 86_400_000 * 365;
+        for step in 0..100 {
+            for (source, apart) in [(0, 0), (1, year)] {
+                clock.show_millis(step.try_into().unwrap());
+                clock.on_frame(SourceId(source), at(1_000_000 + step + apart));
+                assert_eq!(clock.moment().packet_time, at(1_000_000 + step));
+            }
+        }
+        assert_eq!(clock.moment().table_time, at(1_000_099));
     }
 }

@@ -7,8 +7,9 @@ use crate::report::{Coverage, CoverageLine};
 /// Sums up what a run could not see; `damaged` captures were not read to their
 /// end.
 pub fn coverage(statistics: &Statistics, damaged: u64) -> Coverage {
-    let Statistics { capture, decode, flow, stream, coding, collector, body, observer, .. } =
-        statistics;
+    let Statistics {
+        capture, engine, decode, flow, stream, coding, collector, body, observer, ..
+    } = statistics;
     let candidates = [
         (
             damaged,
@@ -53,6 +54,11 @@ pub fn coverage(statistics: &Statistics, damaged: u64) -> Coverage {
             "encrypted connections not followed under overload",
             "only their first message was read",
         ),
+        (
+            observer.exchanges_dropped,
+            "exchanges not read to their end",
+            "too many at once on one connection",
+        ),
         (stream.http1.incomplete_heads, "HTTP heads cut short", "lost or cut packets"),
         (
             coding.corrupt + coding.lost + coding.unknown,
@@ -73,6 +79,11 @@ pub fn coverage(statistics: &Statistics, damaged: u64) -> Coverage {
             stream.tls.keys_missing,
             "TLS connections without keys",
             "only the handshake was seen; give their secrets with --keylog",
+        ),
+        (
+            engine.secrets_dropped,
+            "handshakes whose secrets were given up",
+            "more in --keylog than --memcap allows",
         ),
         (stream.tls.keys_wrong, "directions of TLS that their keys did not open", "wrong keys"),
         (

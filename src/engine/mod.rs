@@ -31,6 +31,7 @@ mod coverage;
 mod parallel;
 mod shard;
 mod statistics;
+mod steps;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -50,7 +51,6 @@ use crate::flow::{FlowHasher, FlowLimits, FlowTable};
 use crate::policy::Policy;
 use crate::signature::{Diagnostic, Matcher, Report, SignatureIndexSet, SignatureSet};
 use crate::stream::tls::{KeyLogPart, KeyLogReader, KeyStore};
-use crate::time::Timestamp;
 
 /// Bounds of the engine's memory and work.
 #[derive(Clone, Debug, Default)]
@@ -113,12 +113,6 @@ pub trait BlockSource: Send {
     /// Secrets of TLS that came since the block before, to be used from this one on.
     fn keys(&mut self) -> Option<KeyLogPart> {
         None
-    }
-
-    /// Whether blocks tell of the passing of time where no frame does, so that a time far
-    /// ahead of the one before means that a clock was set.
-    fn tells_time(&self) -> bool {
-        false
     }
 
     /// Whether the sink is to be told of all counters after this block.
@@ -391,27 +385,20 @@ impl Worker {
     /// Takes in the next frame; what it lets know goes to `sink` at once.
     pub fn on_frame<S: FindingSink + ?Sized>(&mut self, frame: &Frame<'_>, sink: &mut S) {
         let mut sink = Forward(sink);
-        if let Some(tick) = self.clock.on_frame(frame.time) {
+        if let Some(tick) = self.clock.on_frame(frame.source, frame.time) {
             self.advance(tick, &mut sink);
         }
-        if let Some(packet) = self.decoder.decode(frame).packet() {
+        let time = self.clock.frame_time();
+        if let Some(packet) = self.decoder.decode_at(frame, time).packet() {
             let key = self.hasher.key(&packet);
             self.shard.on_packet(self.clock.moment(), &key, &packet);
             self.collect(&mut sink);
         }
     }
 
-    /// Tells that time has passed though no frame came: what times out does.
-    pub fn on_time<S: FindingSink + ?Sized>(&mut self, time: Timestamp, sink: &mut S) {
-        if let Some(tick) = self.clock.on_time(time) {
-            self.advance(tick, &mut Forward(sink));
-        }
-    }
-
     /// Runs all frames of `source`, block by block.
     fn replay(&mut self, source: &mut (impl BlockSource + ?Sized), sink: &mut dyn FindingSink) {
         let mut block = Block::new();
-        self.clock = Clock::of(source.tells_time());
         while source.fill(&mut block) == Fill::Block {
             if let Some(engine) = source.update() {
                 self.renew(&engine);
@@ -423,13 +410,18 @@ impl Worker {
                 self.on_secrets(secrets);
             }
             self.shard.set_pressure(block.pressure());
+            self.clock.show(block.clock());
             for frame in block.frames() {
                 if source.accepts(&frame) {
                     self.on_frame(&frame, sink);
+                } else if let Some(tick) = self.clock.on_unwanted(frame.source, frame.time) {
+                    self.advance(tick, sink);
                 }
             }
-            if let Some(time) = block.clock() {
-                self.on_time(time, sink);
+            if block.is_empty()
+                && let Some(tick) = self.clock.on_silence()
+            {
+                self.advance(tick, sink);
             }
             if source.wants_statistics() {
                 sink.statistics(&self.statistics());

@@ -18,14 +18,14 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::clock::{Clock, Moment, Tick};
+use super::clock::{Clock, Tick};
 use super::shard::Shard;
 use super::{BlockSource, Engine, EngineCounters, Keys, Statistics};
 use crate::capture::{Block, Fill};
 use crate::decode::{Decoder, Outcome, Packet, Transport, TunnelPath};
 use crate::detect::{Collector, Event, Order};
 use crate::findings::FindingSink;
-use crate::flow::{FlowHasher, PacketKey};
+use crate::flow::{FlowHasher, Moment, PacketKey};
 use crate::signature::Matcher;
 use crate::stream::tls::KeyStore;
 use crate::time::Timestamp;
@@ -51,8 +51,6 @@ struct Parcel {
     number: u64,
     time: Timestamp,
     source: crate::capture::SourceId,
-    src: std::net::SocketAddr,
-    dst: std::net::SocketAddr,
     transport: Transport,
     missing: u32,
     tunnel: TunnelPath,
@@ -123,8 +121,7 @@ pub(super) fn run(
         }
         let mut decoder = engine.decoder();
         let dispatcher = scope.spawn(move || {
-            let tells_time = source.tells_time();
-            let mut dispatch = Dispatch::new(engine, inboxes, announce, tells_time);
+            let mut dispatch = Dispatch::new(engine, inboxes, announce);
             loop {
                 let mut block = recycled.try_recv().unwrap_or_default();
                 match source.fill(&mut block) {
@@ -240,15 +237,10 @@ struct Dispatch {
 }
 
 impl Dispatch {
-    fn new(
-        engine: &Engine,
-        inboxes: Vec<Sender<Batch>>,
-        announce: Sender<Announced>,
-        tells_time: bool,
-    ) -> Self {
+    fn new(engine: &Engine, inboxes: Vec<Sender<Batch>>, announce: Sender<Announced>) -> Self {
         let hasher = engine.hasher.clone();
         let keys = Keys::new(Arc::clone(&engine.keys));
-        Self { inboxes, announce, clock: Clock::of(tells_time), hasher, keys }
+        Self { inboxes, announce, clock: Clock::default(), hasher, keys }
     }
 
     fn counters(&self) -> EngineCounters {
@@ -281,15 +273,21 @@ impl Dispatch {
             let keys = &self.keys.store;
             items.iter_mut().for_each(|items| items.push(Item::Keys(Arc::clone(keys))));
         }
+        self.clock.show(block.clock());
         for (index, frame) in block.frames().enumerate() {
-            if !source.accepts(&frame) {
-                continue;
-            }
-            if let Some(tick) = self.clock.on_frame(frame.time) {
+            let wanted = source.accepts(&frame);
+            let tick = match wanted {
+                true => self.clock.on_frame(frame.source, frame.time),
+                false => self.clock.on_unwanted(frame.source, frame.time),
+            };
+            if let Some(tick) = tick {
                 ticks.push(tick);
                 items.iter_mut().for_each(|items| items.push(Item::Tick(tick)));
             }
-            let (packet, reassembled) = match decoder.decode(&frame) {
+            if !wanted {
+                continue;
+            }
+            let (packet, reassembled) = match decoder.decode_at(&frame, self.clock.frame_time()) {
                 Outcome::Packet(packet) => (packet, false),
                 Outcome::Reassembled(packet) => (packet, true),
                 Outcome::Skipped(_) => continue,
@@ -314,7 +312,9 @@ impl Dispatch {
             };
             items.push(Item::Packet(Parcel::new(self.clock.moment(), key, &packet, payload)));
         }
-        if let Some(tick) = block.clock().and_then(|time| self.clock.on_time(time)) {
+        if block.is_empty()
+            && let Some(tick) = self.clock.on_silence()
+        {
             ticks.push(tick);
             items.iter_mut().for_each(|items| items.push(Item::Tick(tick)));
         }
@@ -350,8 +350,6 @@ impl Parcel {
             number: packet.number,
             time: packet.time,
             source: packet.source,
-            src: packet.src,
-            dst: packet.dst,
             transport: packet.transport,
             missing: packet.missing,
             tunnel: packet.tunnel,
@@ -360,12 +358,13 @@ impl Parcel {
     }
 
     fn packet<'a>(&self, payload: &'a [u8]) -> Packet<'a> {
+        let (src, dst) = self.key.way();
         Packet {
             number: self.number,
             time: self.time,
             source: self.source,
-            src: self.src,
-            dst: self.dst,
+            src,
+            dst,
             transport: self.transport,
             payload,
             missing: self.missing,

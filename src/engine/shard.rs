@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::clock::{Moment, Tick};
+use super::clock::Tick;
 use super::{Statistics, WorkerCounters};
 use crate::capture::Pressure;
 use crate::decode::Packet;
 use crate::detect::{Event, FlowState, Observer, Phase};
-use crate::flow::{FlowHasher, FlowLimits, FlowTable, PacketKey};
+use crate::flow::{FlowHasher, FlowLimits, FlowTable, Moment, PacketKey};
 use crate::signature::{Matcher, SignatureIndexSet};
 use crate::stream::tls::KeyStore;
 
@@ -31,7 +31,7 @@ impl Shard {
     /// Takes in a packet at the moment that the clock shows.
     pub(super) fn on_packet(&mut self, at: Moment, key: &PacketKey, packet: &Packet<'_>) {
         self.observer.at(at.ordinal, Phase::Packet);
-        self.table.on_keyed_packet(at.ordinal, at.flow_time, key, packet, &mut self.observer);
+        self.table.on_keyed_packet(at, key, packet, &mut self.observer);
     }
 
     /// Ends what has timed out.

@@ -221,6 +221,11 @@ impl PacketKey {
         ((u128::from(self.hash >> 32) * workers.get() as u128) >> 32) as usize
     }
 
+    /// Who sent the packet, and to whom.
+    pub fn way(&self) -> (SocketAddr, SocketAddr) {
+        (self.key.endpoint(self.sender), self.key.endpoint(self.sender.other()))
+    }
+
     /// The part of the hash that the flow table stores.
     pub(super) const fn table_hash(&self) -> u32 {
         self.hash as u32
@@ -253,6 +258,8 @@ mod tests {
             assert_eq!(hasher.hash(&forth), hasher.hash(&back));
             assert_eq!((forth.endpoint(side_a), forth.endpoint(side_b)), (a, b));
             assert_eq!(forth.protocol(), protocol);
+            let ways = [side_a, side_b].map(|sender| hasher.packet_key(forth, sender).way());
+            assert_eq!(ways, [(a, b), (b, a)]);
         }
     }
 

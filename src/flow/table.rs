@@ -48,8 +48,9 @@ struct Slot<S> {
     info: FlowInfo,
     tcp: Option<Connection>,
     state: Option<S>,
-    /// Table time of the last packet, and its ordinal.
+    /// When the last packet came: table time, its own time, its ordinal.
     seen: i64,
+    time: Timestamp,
     ordinal: u64,
     hash: u32,
     class: Class,
@@ -68,6 +69,19 @@ struct Moved {
     hash: u32,
     /// The low side there is the high side of the flow's own key.
     turned: bool,
+}
+
+/// When a packet came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Counts the packets of the whole engine, from 1. It names the flow, should
+    /// this packet open one.
+    pub ordinal: u64,
+    /// Table time, told by the packets of all tables ([`FlowClock`]).
+    pub table_time: Timestamp,
+    /// The packet's own time, by which flows wait and time out: when it was
+    /// captured, or would have been by a clock that nobody set.
+    pub packet_time: Timestamp,
 }
 
 /// What time-out a flow has.
@@ -106,8 +120,8 @@ impl<S> FlowTable<S> {
         }
     }
 
-    /// Takes the next packet. `ordinal` counts the packets of the whole engine
-    /// from 1; it names the flow, should this packet open one.
+    /// Takes the next packet, where there is one table and no clock but the
+    /// capture's. `ordinal` is that of [`Moment`].
     pub fn on_packet<H: FlowHandler<State = S>>(
         &mut self,
         ordinal: u64,
@@ -115,24 +129,23 @@ impl<S> FlowTable<S> {
         handler: &mut H,
     ) {
         let key = self.hasher.key(packet);
-        self.on_keyed_packet(ordinal, packet.time, &key, packet, handler);
+        let at = Moment { ordinal, table_time: packet.time, packet_time: packet.time };
+        self.on_keyed_packet(at, &key, packet, handler);
     }
 
     /// [`FlowTable::on_packet`] where the key is known, as it was needed to
-    /// choose the worker, and the time `now` is told by the packets of all
-    /// workers.
+    /// choose the worker, and what time it is.
     pub fn on_keyed_packet<H: FlowHandler<State = S>>(
         &mut self,
-        ordinal: u64,
-        now: Timestamp,
+        at: Moment,
         key: &PacketKey,
         packet: &Packet<'_>,
         handler: &mut H,
     ) {
-        self.clock.tick(now);
-        let arrival = Arrival { ordinal, key, packet };
+        self.clock.tick(at.table_time);
+        let arrival = Arrival { at, key, packet };
         let found = self.find(key).or_else(|| self.follow(key, packet, handler));
-        match found.filter(|&index| self.outlasts(index, packet.time, handler)) {
+        match found.filter(|&index| self.outlasts(index, at.packet_time, handler)) {
             Some(index) => self.on_flow_packet(index, &arrival, handler),
             None => self.open(&arrival, handler),
         }
@@ -199,6 +212,11 @@ impl<S> FlowTable<S> {
             + self.waiting.memory()
             + self.weights.memory()
             + self.shared.memory()
+    }
+
+    #[cfg(test)]
+    pub(super) const fn hasher(&self) -> &FlowHasher {
+        &self.hasher
     }
 
     /// Out-of-order bytes and histories in use.
@@ -271,11 +289,12 @@ impl<S> FlowTable<S> {
         let hash = arrival.key.table_hash();
         let class = if tcp.is_some() { Class::Opening } else { Class::Udp };
         let slot = Slot {
-            info: FlowInfo::with_key(arrival.ordinal, packet, key, sender),
+            info: FlowInfo::with_key(arrival.at.ordinal, packet, key, sender),
             tcp,
             state: None,
             seen: self.clock.now,
-            ordinal: arrival.ordinal,
+            time: arrival.at.packet_time,
+            ordinal: arrival.at.ordinal,
             hash,
             class,
             closed: false,
@@ -306,7 +325,7 @@ impl<S> FlowTable<S> {
         let timed_out = self
             .slots
             .get(index)
-            .is_some_and(|slot| now.since(slot.info.packet().time) > self.timeout(slot.class));
+            .is_some_and(|slot| now.since(slot.time) > self.timeout(slot.class));
         if timed_out {
             self.remove(index, CloseReason::TimedOut, handler);
         }
@@ -348,9 +367,8 @@ impl<S> FlowTable<S> {
         let mut out = Delivery { handler, state, info, side: sender };
         self.shared.counters.tcp_segments += 1;
         out.info.observe(packet, sender);
-        let over = tcp.process(packet, header, &mut self.shared, &mut out);
-        slot.seen = self.clock.now;
-        slot.ordinal = arrival.ordinal;
+        let over = tcp.process(packet, header, arrival.at.packet_time, &mut self.shared, &mut out);
+        slot.note(arrival.at, self.clock.now);
         if let Some(why) = over {
             self.close(index, why, handler);
         }
@@ -370,8 +388,7 @@ impl<S> FlowTable<S> {
     ) {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let (packet, sender) = (arrival.packet, slot.sender(arrival.key));
-        slot.seen = self.clock.now;
-        slot.ordinal = arrival.ordinal;
+        slot.note(arrival.at, self.clock.now);
         slot.info.observe(packet, sender);
         let counters = &mut self.shared.counters;
         counters.udp_datagrams += 1;
@@ -442,7 +459,7 @@ impl<S> FlowTable<S> {
             return None;
         }
         let idle = self.clock.now.saturating_sub(slot.seen).saturating_sub(SLACK_NANOS).max(0);
-        let last = slot.info.packet().time.as_nanos();
+        let last = slot.time.as_nanos();
         Some((index, Timestamp::from_nanos(last.saturating_add(idle))))
     }
 
@@ -586,6 +603,13 @@ impl<S> FlowTable<S> {
 }
 
 impl<S> Slot<S> {
+    /// Takes note of when the last packet came.
+    const fn note(&mut self, at: Moment, now: i64) {
+        self.seen = now;
+        self.time = at.packet_time;
+        self.ordinal = at.ordinal;
+    }
+
     /// Whether the flow is between these endpoints, or goes on there.
     fn is_at(&self, key: &FlowKey) -> bool {
         self.info.key() == key || self.moved.as_ref().is_some_and(|moved| moved.key == *key)
@@ -602,7 +626,7 @@ impl<S> Slot<S> {
 
 /// A packet with what the engine adds to it.
 struct Arrival<'a> {
-    ordinal: u64,
+    at: Moment,
     key: &'a PacketKey,
     packet: &'a Packet<'a>,
 }

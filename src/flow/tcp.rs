@@ -102,12 +102,13 @@ impl Connection {
         admission
     }
 
-    /// Takes a segment that was admitted; says why the connection is over, if
-    /// it is.
+    /// Takes a segment that was admitted and came at `time`; says why the
+    /// connection is over, if it is.
     pub(super) fn process<H: FlowHandler>(
         &mut self,
         packet: &Packet<'_>,
         header: &TcpHeader,
+        time: Timestamp,
         shared: &mut Shared,
         out: &mut Delivery<'_, H>,
     ) -> Option<CloseReason> {
@@ -121,14 +122,14 @@ impl Connection {
             data: packet.payload,
             cut: packet.missing,
             fin: header.flags.contains(TcpFlags::FIN),
-            time: packet.time,
+            time,
             ack: header.flags.contains(TcpFlags::ACK).then_some(header.ack),
         };
         if segment.fin || carries_payload(packet) {
             self.receive(&segment, shared, out);
         }
         if self.is_waiting() {
-            self.give_up_due(packet.time, shared, out);
+            self.give_up_due(time, shared, out);
         }
         if out.info.dismissed() != dismissed {
             self.release_dismissed(shared, out);

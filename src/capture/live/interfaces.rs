@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::Path;
 
 /// An address with the length of its network's prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,22 @@ pub fn interface(name: &str) -> Option<Interface> {
     listed().into_iter().find(|interface| interface.name == name)
 }
 
+/// How fast the link of a network card is, in Mbit/s; nothing where there is no link, no
+/// card, or nobody says.
+pub fn link_speed(name: &str) -> Option<u64> {
+    cfg!(target_os = "linux").then(|| told_speed(&Path::new("/sys/class/net").join(name)))?
+}
+
+/// What Linux tells of an interface in its folder.
+fn told_speed(folder: &Path) -> Option<u64> {
+    // Interfaces that are only in the kernel have a speed too, which means nothing.
+    if !folder.join("device").exists() {
+        return None;
+    }
+    let text = std::fs::read_to_string(folder.join("speed")).ok()?;
+    text.trim().parse().ok().filter(|speed| *speed > 0)
+}
+
 #[cfg(unix)]
 fn listed() -> Vec<Interface> {
     let found = pnet_datalink::interfaces();
@@ -85,5 +102,19 @@ mod tests {
         let loopback = all.iter().find(|interface| interface.loopback).unwrap();
         assert_eq!(interface(&loopback.name).as_ref(), Some(loopback));
         assert_eq!(interface("no such interface"), None);
+    }
+
+    #[test]
+    fn the_speed_is_that_of_a_card_with_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("speed"), "10000\n").unwrap();
+        assert_eq!(told_speed(folder.path()), None);
+        std::fs::create_dir(folder.path().join("device")).unwrap();
+        for (text, speed) in [("10000\n", Some(10_000)), ("-1\n", None), ("0\n", None)] {
+            std::fs::write(folder.path().join("speed"), text).unwrap();
+            assert_eq!(told_speed(folder.path()), speed);
+        }
+        assert_eq!(link_speed("lo"), None);
+        assert_eq!(link_speed("no such interface"), None);
     }
 }

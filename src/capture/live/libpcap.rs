@@ -8,12 +8,11 @@
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use pcap::{Active, Capture, Error, Packet, Precision};
 
 use super::interfaces::Interface;
-use super::source::clock;
 use super::tap::{KernelCounts, Trouble};
 use super::{LiveError, LiveOptions};
 use crate::capture::{Block, CaptureCounters, LinkType, SourceId};
@@ -116,7 +115,7 @@ impl PcapTap {
         self.ask();
         self.end = Some(match self.exact {
             true => End::After(self.received.saturating_sub(self.lost)),
-            false => End::Past(clock(Duration::ZERO)),
+            false => End::Past(now()),
         });
     }
 
@@ -229,6 +228,12 @@ impl fmt::Debug for PcapTap {
             .field("broken", &self.broken)
             .finish_non_exhaustive()
     }
+}
+
+/// What the system's clock says.
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// When a frame came. Where it tells nanoseconds, they stand where microseconds

@@ -31,7 +31,7 @@ mod unsupported;
 use std::time::Duration;
 
 pub use self::error::LiveError;
-pub use self::interfaces::{Interface, InterfaceAddress, interface, interfaces};
+pub use self::interfaces::{Interface, InterfaceAddress, interface, interfaces, link_speed};
 #[cfg(target_os = "linux")]
 pub(super) use self::ring::Lease;
 #[cfg(any(target_os = "linux", all(unix, feature = "libpcap")))]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::interfaces::{Interface, interface};
 use super::tap::{self, Delivered, Tap, Trouble};
@@ -11,7 +11,6 @@ use super::{
     InterfaceCounters, InterfaceState, InterfaceStatus, LiveError, LiveOptions, LiveStatus,
 };
 use crate::capture::{Block, CaptureCounters, Fill, Frame, Pressure, SourceId};
-use crate::time::Timestamp;
 
 /// How long nothing must come until a block without frames tells the time.
 const IDLE: Duration = Duration::from_millis(100);
@@ -35,6 +34,7 @@ pub struct LiveCapture {
     inputs: Vec<Input>,
     options: LiveOptions,
     stop: Arc<AtomicBool>,
+    begun: Instant,
     draining: Option<Instant>,
     /// The input that is looked at first.
     turn: usize,
@@ -96,6 +96,7 @@ impl LiveCapture {
             inputs,
             options,
             stop,
+            begun: now,
             draining: None,
             turn: 0,
             delivered: now,
@@ -119,6 +120,7 @@ impl LiveCapture {
             self.go_round();
             self.press();
             if self.take(block) {
+                block.set_clock(self.begun.elapsed());
                 block.set_pressure(self.pressure);
                 return Fill::Block;
             }
@@ -131,7 +133,7 @@ impl LiveCapture {
             if self.draining.is_none() && self.delivered.elapsed() >= IDLE {
                 self.delivered = Instant::now();
                 block.reset(SourceId::default(), 0);
-                block.set_clock(clock(BEHIND));
+                block.set_clock(self.begun.elapsed().saturating_sub(BEHIND));
                 block.set_pressure(self.pressure);
                 return Fill::Block;
             }
@@ -317,13 +319,6 @@ impl Input {
             ring_blocks_used: ring_blocks_used as u64,
         }
     }
-}
-
-/// The system's clock, less `behind`.
-pub(super) fn clock(behind: Duration) -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let nanos = since.saturating_sub(behind).as_nanos();
-    Timestamp::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

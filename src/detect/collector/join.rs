@@ -140,7 +140,7 @@ impl Collector {
         let mut state = Conversation::new(Arc::clone(&flow.facts), ordinal, at);
         state.tls = flow.tls.clone();
         let (client, server) = (flow.facts.client.ip(), flow.facts.server.ip());
-        state.server_name = self.names.name_of(client, server, at.time).map(str::to_owned);
+        state.server_name = self.names.name_of(client, server, self.now).map(str::to_owned);
         (state.begun, state.seen) = (self.now, self.now);
         state.charge = state.memory();
         self.memory += state.charge;

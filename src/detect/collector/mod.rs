@@ -162,7 +162,7 @@ impl Collector {
                 self.look_up(conversation, name);
                 self.apply(conversation, at, &signals, &evidence, sink);
             }
-            Observation::Resolution(resolution) => self.names.learn(at.time, &resolution),
+            Observation::Resolution(resolution) => self.names.learn(self.now, &resolution),
             Observation::Request { exchange, facts, signals } => {
                 self.on_request(id, at, exchange, facts, &signals, sink);
             }

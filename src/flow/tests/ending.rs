@@ -187,6 +187,43 @@ fn capture_time_that_steps_back_does_not_stop_time_outs() {
     assert_eq!(lab.recorder.lines(), ["1> ab", "2> cd", "1 TimedOut", "2 TimedOut"]);
 }
 
+/// The capture's clock is set, and another tells that no time has passed.
+#[test]
+fn a_clock_that_is_set_ends_no_flow_and_gives_up_no_hole() {
+    let hour = 3_600_000;
+    for advance in [false, true] {
+        let mut lab = Lab::new(FlowLimits::default());
+        lab.advance = advance;
+        for (ahead, lines) in [
+            (0, "c S 1000\ns SA 5000 1001\nc A 1001 5001 ab\nu x"),
+            (hour, "c A 1003 5001 cd\nu y"),
+            (-hour, "c A 1007 5001 gh\nu z"),
+            (hour, "c A 1005 5001 ef\nv w"),
+            (0, "s A 5001 1009 ok\nc FA 1009 5003\ns FA 5003 1010"),
+        ] {
+            lab.ahead = Some(ahead);
+            lab.run_lines(lines);
+        }
+        let told = [
+            "1> ab",
+            "4> [x] 0",
+            "1> cd",
+            "4> [y] 0",
+            "4> [z] 0",
+            "1> efgh",
+            "4< [w] 0",
+            "1< ok",
+            "1> end",
+            "1< end",
+            "1 Finished",
+        ];
+        assert_eq!(lab.recorder.lines(), told);
+        // Time that does pass ends what is idle.
+        lab.run_lines("u x +60100");
+        assert_eq!(lab.recorder.lines()[told.len()..], ["4 TimedOut", "14> [x] 0"]);
+    }
+}
+
 #[test]
 fn absurd_capture_times_are_survived() {
     let (earliest, latest) = (i64::MIN / 1_000_000, i64::MAX / 1_000_000);

@@ -161,6 +161,8 @@ pub(super) struct Lab {
     millis: i64,
     base: u32,
     advance: bool,
+    /// By how much the capture's clock is ahead, where another one tells the time.
+    ahead: Option<i64>,
 }
 
 impl Lab {
@@ -172,6 +174,7 @@ impl Lab {
             millis: 1_780_000_000_000,
             base: 0,
             advance: false,
+            ahead: None,
         }
     }
 
@@ -182,9 +185,11 @@ impl Lab {
     /// Sends one packet, now.
     pub(super) fn send(&mut self, line: &Line) {
         self.ordinal += 1;
+        let (ordinal, now) = (self.ordinal, self.now());
+        let ahead = self.ahead.unwrap_or(0) * 1_000_000;
         let packet = Packet {
-            number: self.ordinal,
-            time: self.now(),
+            number: ordinal,
+            time: Timestamp::from_nanos(now.as_nanos() + ahead),
             source: SourceId(0),
             src: line.src,
             dst: line.dst,
@@ -196,7 +201,12 @@ impl Lab {
         if self.advance {
             self.table.advance(self.now(), &mut self.recorder);
         }
-        self.table.on_packet(self.ordinal, &packet, &mut self.recorder);
+        if self.ahead.is_none() {
+            return self.table.on_packet(ordinal, &packet, &mut self.recorder);
+        }
+        let key = self.table.hasher().key(&packet);
+        let at = Moment { ordinal, table_time: now, packet_time: now };
+        self.table.on_keyed_packet(at, &key, &packet, &mut self.recorder);
     }
 
     pub(super) fn run_line(&mut self, text: &str) {

@@ -326,7 +326,8 @@ fn neither_time_nor_other_flows_change_what_a_flow_is_told() {
                 }
                 let key = hasher.key(&packet);
                 let table = &mut tables[key.shard(workers)];
-                table.on_keyed_packet(ordinal, packet.time, &key, &packet, &mut ledger);
+                let at = Moment { ordinal, table_time: packet.time, packet_time: packet.time };
+                table.on_keyed_packet(at, &key, &packet, &mut ledger);
             }
             for table in &mut tables {
                 table.finish(&mut ledger);
