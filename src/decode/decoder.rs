@@ -10,6 +10,7 @@ use super::link::{self, Layer, Next};
 use super::network::{self, IpPacket, MPLS_IN_IP, Position};
 use super::outcome::{DecodeCounters, Outcome, Skip};
 use super::packet::{Packet, Tunnel, TunnelPath};
+use super::plain;
 use super::region::Region;
 use super::transport::{self, Segment};
 use super::tunnel;
@@ -67,6 +68,19 @@ impl Decoder {
     /// Decodes a frame. A packet borrows from the frame alone, or from the decoder
     /// alone if it was put together from fragments.
     pub fn decode<'f, 'd>(&'d mut self, frame: &Frame<'f>) -> Outcome<'f, 'd> {
+        if let Some(packet) = plain::ipv4(frame) {
+            self.counters.count_plain();
+            return Outcome::Packet(packet);
+        }
+        if let Some(packet) = plain::ipv6(frame) {
+            self.counters.count_plain();
+            return Outcome::Packet(packet);
+        }
+        self.decode_stepwise(frame)
+    }
+
+    /// [`Decoder::decode`] of a frame of any kind, stage by stage.
+    pub(super) fn decode_stepwise<'f, 'd>(&'d mut self, frame: &Frame<'f>) -> Outcome<'f, 'd> {
         let mut walk = Walk { frame, counters: &mut self.counters, path: TunnelPath::default() };
         let reached = match walk.enter(Region::new(frame.data, frame.original_len as usize)) {
             Ok(Reached::Packet(packet)) => {

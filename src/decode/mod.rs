@@ -55,6 +55,7 @@ mod link;
 mod network;
 mod outcome;
 mod packet;
+mod plain;
 mod region;
 #[cfg(test)]
 mod samples;

@@ -394,9 +394,9 @@ impl Worker {
         if let Some(tick) = self.clock.on_frame(frame.time) {
             self.advance(tick, &mut sink);
         }
-        if let Some(packet) = self.decoder.decode(frame).packet() {
-            let key = self.hasher.key(&packet);
-            self.shard.on_packet(self.clock.moment(), &key, &packet);
+        if let Some(packet) = self.decoder.decode(frame).as_packet() {
+            let key = self.hasher.key(packet);
+            self.shard.on_packet(self.clock.moment(), &key, packet);
             self.collect(&mut sink);
         }
     }
