@@ -10,6 +10,7 @@ use super::link::{self, Layer, Next};
 use super::network::{self, IpPacket, MPLS_IN_IP, Position};
 use super::outcome::{DecodeCounters, Outcome, Skip};
 use super::packet::{Packet, Tunnel, TunnelPath};
+use super::plain;
 use super::region::Region;
 use super::transport::{self, Segment};
 use super::tunnel;
@@ -74,6 +75,23 @@ impl Decoder {
     /// [`Decoder::decode`] where fragments go by another time than that in the
     /// capture, as the clock there may have been set.
     pub fn decode_at<'f, 'd>(&'d mut self, frame: &Frame<'f>, time: Timestamp) -> Outcome<'f, 'd> {
+        if let Some(packet) = plain::ipv4(frame) {
+            self.counters.count_plain();
+            return Outcome::Packet(packet);
+        }
+        if let Some(packet) = plain::ipv6(frame) {
+            self.counters.count_plain();
+            return Outcome::Packet(packet);
+        }
+        self.decode_stepwise(frame, time)
+    }
+
+    /// [`Decoder::decode_at`] of a frame of any kind, stage by stage.
+    pub(super) fn decode_stepwise<'f, 'd>(
+        &'d mut self,
+        frame: &Frame<'f>,
+        time: Timestamp,
+    ) -> Outcome<'f, 'd> {
         let path = TunnelPath::default();
         let mut walk = Walk { frame, time, counters: &mut self.counters, path };
         let reached = match walk.enter(Region::new(frame.data, frame.original_len as usize)) {

@@ -17,6 +17,9 @@
 //!          cooked, raw      (`defrag`)
 //! ```
 //!
+//! Nearly every frame is a TCP segment in IP in Ethernet and nothing else; `plain` reads
+//! it at one go, to the same packet.
+//!
 //! At each stage a `Region` says which bytes were captured and how many there
 //! were on the wire, so that a payload cut by a snap length, inside however many
 //! tunnels, tells how much of it is missing.
@@ -55,6 +58,7 @@ mod link;
 mod network;
 mod outcome;
 mod packet;
+mod plain;
 mod region;
 #[cfg(test)]
 mod samples;

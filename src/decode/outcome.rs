@@ -127,6 +127,15 @@ impl<'p> Outcome<'p, 'p> {
             Self::Skipped(_) => None,
         }
     }
+
+    /// The same where it lies: packets are large enough that copies show.
+    #[inline]
+    pub const fn as_packet(&self) -> Option<&Packet<'p>> {
+        match self {
+            Self::Packet(packet) | Self::Reassembled(packet) => Some(packet),
+            Self::Skipped(_) => None,
+        }
+    }
 }
 
 impl DecodeCounters {
@@ -151,6 +160,13 @@ impl DecodeCounters {
             + self.malformed_tcp
             + self.malformed_udp
             + self.malformed_tunnel
+    }
+
+    /// Counts a whole frame that gave a packet without a tunnel.
+    #[inline]
+    pub(super) fn count_plain(&mut self) {
+        self.frames += 1;
+        self.packets += 1;
     }
 
     /// Counts a frame that gave a packet.

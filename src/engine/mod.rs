@@ -389,9 +389,9 @@ impl Worker {
             self.advance(tick, &mut sink);
         }
         let time = self.clock.frame_time();
-        if let Some(packet) = self.decoder.decode_at(frame, time).packet() {
-            let key = self.hasher.key(&packet);
-            self.shard.on_packet(self.clock.moment(), &key, &packet);
+        if let Some(packet) = self.decoder.decode_at(frame, time).as_packet() {
+            let key = self.hasher.key(packet);
+            self.shard.on_packet(self.clock.moment(), &key, packet);
             self.collect(&mut sink);
         }
     }

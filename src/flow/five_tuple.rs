@@ -83,6 +83,12 @@ const IPV6_BIT: u32 = 48;
 impl FlowKey {
     /// The key of the flow between `a` and `b`, and which side `a` is.
     pub fn new(protocol: Protocol, a: SocketAddr, b: SocketAddr) -> (Self, Side) {
+        Self::between(protocol, &a, &b)
+    }
+
+    /// [`FlowKey::new`] of addresses that are read where they lie.
+    #[inline]
+    fn between(protocol: Protocol, a: &SocketAddr, b: &SocketAddr) -> (Self, Side) {
         let (a, b) = (Endpoint::from(a), Endpoint::from(b));
         let (low, high, side) = if a <= b { (a, b, Side::Low) } else { (b, a, Side::High) };
         let rest = u64::from(low.port)
@@ -94,12 +100,13 @@ impl FlowKey {
     }
 
     /// The key of the packet's flow, and which side sent the packet.
+    #[inline]
     pub fn of(packet: &Packet<'_>) -> (Self, Side) {
         let protocol = match packet.transport {
             Transport::Tcp(_) => Protocol::Tcp,
             Transport::Udp => Protocol::Udp,
         };
-        Self::new(protocol, packet.src, packet.dst)
+        Self::between(protocol, &packet.src, &packet.dst)
     }
 
     /// Transport protocol.
@@ -149,13 +156,20 @@ struct Endpoint {
     port: u16,
 }
 
-impl From<SocketAddr> for Endpoint {
-    fn from(endpoint: SocketAddr) -> Self {
-        let (ipv6, address) = match endpoint.ip() {
-            IpAddr::V4(ip) => (false, [0, u64::from(ip.to_bits())]),
-            IpAddr::V6(ip) => (true, [(ip.to_bits() >> 64) as u64, ip.to_bits() as u64]),
-        };
-        Self { ipv6, address, port: endpoint.port() }
+impl From<&SocketAddr> for Endpoint {
+    #[inline]
+    fn from(endpoint: &SocketAddr) -> Self {
+        match endpoint {
+            SocketAddr::V4(at) => {
+                let address = [0, u64::from(at.ip().to_bits())];
+                Self { ipv6: false, address, port: at.port() }
+            }
+            SocketAddr::V6(at) => {
+                let bits = at.ip().to_bits();
+                let address = [(bits >> 64) as u64, bits as u64];
+                Self { ipv6: true, address, port: at.port() }
+            }
+        }
     }
 }
 
@@ -195,10 +209,10 @@ impl FlowHasher {
 
     fn hash(&self, key: &FlowKey) -> u64 {
         let mut hasher = self.state.build_hasher();
-        for word in key.addresses.as_flattened() {
-            hasher.write_u64(*word);
+        let [[a, b], [c, d]] = key.addresses;
+        for word in [a, b, c, d, key.rest] {
+            hasher.write_u64(word);
         }
-        hasher.write_u64(key.rest);
         hasher.finish()
     }
 }

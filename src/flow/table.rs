@@ -14,7 +14,7 @@ use super::lists::Lists;
 use super::shared::Shared;
 use super::slots::Slots;
 use super::tcp::{Admission, Connection, carries_payload};
-use super::weights::Weights;
+use super::weights::{LIGHT, Weights};
 use crate::decode::{Packet, TcpFlags, TcpHeader, Transport};
 use crate::time::Timestamp;
 
@@ -27,40 +27,52 @@ const SLACK_NANOS: i64 = 1_000_000_000;
 pub struct FlowTable<S> {
     hasher: FlowHasher,
     index: HashTable<IndexEntry>,
+    /// Where flows that had a packet of late were found, by their hash: most packets are of
+    /// few flows, and this fits the fastest cache where the index does not.
+    recent: Box<[IndexEntry; RECENT]>,
     slots: Slots<Slot<S>>,
     /// Flows by [`Class`], longest idle first.
     idle: Lists<{ Class::COUNT }>,
     /// Flows with data behind a hole, longest unchecked first.
     waiting: Lists<1>,
     weights: Weights,
+    /// Time-outs by [`Class`], in nanoseconds.
+    timeouts: [i64; Class::COUNT],
     clock: FlowClock,
     shared: Shared,
 }
 
+/// How many flows are remembered that had a packet of late.
+const RECENT: usize = 1024;
+
 /// A flow's place, with enough of its hash to find it and to grow the index
 /// without touching the flows.
+#[derive(Clone, Copy, Default)]
 struct IndexEntry {
     hash: u32,
     slot: u32,
 }
 
+/// A flow. Most packets find theirs out of the cache, so what every packet touches lies
+/// together, in as few cache lines as it takes, before what only some do.
+#[repr(C, align(64))]
 struct Slot<S> {
     info: FlowInfo,
-    tcp: Option<Connection>,
-    state: Option<S>,
     /// When the last packet came: table time, its own time, its ordinal.
     seen: i64,
     time: Timestamp,
     ordinal: u64,
-    hash: u32,
+    /// Where the flow waits behind a hole: when to look again.
+    check_at: Option<i64>,
     class: Class,
     /// Over for the handler; lingers to absorb late segments.
     closed: bool,
-    /// Where the flow waits behind a hole: when to look again.
-    check_at: Option<i64>,
+    hash: u32,
+    tcp: Option<Connection>,
     moved: Option<Box<Moved>>,
     /// What the state owns, as of the last packet.
     charge: usize,
+    state: Option<S>,
 }
 
 /// The other endpoints at which a flow goes on.
@@ -100,6 +112,15 @@ enum Class {
 impl Class {
     const COUNT: usize = 4;
     const ALL: [Self; Self::COUNT] = [Self::Closed, Self::Opening, Self::Udp, Self::Established];
+
+    const fn timeout(self, limits: &FlowLimits) -> std::time::Duration {
+        match self {
+            Self::Closed => limits.tcp_linger,
+            Self::Opening => limits.tcp_opening,
+            Self::Udp => limits.udp_idle,
+            Self::Established => limits.tcp_idle,
+        }
+    }
 }
 
 impl<S> FlowTable<S> {
@@ -108,9 +129,12 @@ impl<S> FlowTable<S> {
 
     /// An empty table. All tables of a run share one hasher.
     pub fn new(limits: FlowLimits, hasher: FlowHasher) -> Self {
+        let timeouts = Class::ALL.map(|class| nanos(class.timeout(&limits)));
         Self {
+            timeouts,
             hasher,
             index: HashTable::new(),
+            recent: Box::new([IndexEntry::default(); RECENT]),
             slots: Slots::new(),
             idle: Lists::new(),
             waiting: Lists::new(),
@@ -175,7 +199,7 @@ impl<S> FlowTable<S> {
             self.check_holes(index, now, handler);
         }
         while let Some(index) = self.longest_idle(|class, seen| {
-            let patience = nanos(self.timeout(class)).saturating_add(SLACK_NANOS);
+            let patience = self.patience(class).saturating_add(SLACK_NANOS);
             self.clock.now.saturating_sub(seen) > patience
         }) {
             self.remove(index, CloseReason::TimedOut, handler);
@@ -207,6 +231,7 @@ impl<S> FlowTable<S> {
     /// Bytes allocated, without what the handler's states own.
     pub fn memory(&self) -> usize {
         self.index.allocation_size()
+            + size_of_val(&*self.recent)
             + self.slots.memory()
             + self.idle.memory()
             + self.waiting.memory()
@@ -225,13 +250,18 @@ impl<S> FlowTable<S> {
         (self.shared.buffers.out_of_order, self.shared.histories.in_use())
     }
 
-    fn find(&self, key: &PacketKey) -> Option<u32> {
+    fn find(&mut self, key: &PacketKey) -> Option<u32> {
         let hash = key.table_hash();
         let is_it = |entry: &IndexEntry| {
             entry.hash == hash
                 && self.slots.get(entry.slot).is_some_and(|slot| slot.is_at(&key.key))
         };
-        self.index.find(spread(hash), is_it).map(|entry| entry.slot)
+        // What is remembered may be over; if it is not, the index has it too.
+        let recent = &mut self.recent[hash as usize % RECENT];
+        if !is_it(recent) {
+            *recent = *self.index.find(spread(hash), is_it)?;
+        }
+        Some(recent.slot)
     }
 
     /// The flow that a datagram between endpoints without a flow belongs to, as
@@ -246,7 +276,8 @@ impl<S> FlowTable<S> {
             return None;
         }
         let (owner, direction) = handler.moved(packet.payload)?;
-        let index = self.find(&self.hasher.packet_key(owner, Side::Low))?;
+        let owner = self.hasher.packet_key(owner, Side::Low);
+        let index = self.find(&owner)?;
         let slot = self.slots.get_mut(index)?;
         let turned = slot.info.sender(direction) != key.sender;
         let hash = key.table_hash();
@@ -319,13 +350,16 @@ impl<S> FlowTable<S> {
         now: Timestamp,
         handler: &mut H,
     ) -> bool {
-        if self.slots.get(index).is_some_and(|slot| slot.check_at.is_some()) {
+        let Some(mut slot) = self.slots.get(index) else { return false };
+        if slot.check_at.is_some() {
             self.check_holes(index, now, handler);
+            match self.slots.get(index) {
+                Some(checked) => slot = checked,
+                None => return false,
+            }
         }
-        let timed_out = self
-            .slots
-            .get(index)
-            .is_some_and(|slot| now.since(slot.time) > self.timeout(slot.class));
+        let idle = now.as_nanos().saturating_sub(slot.time.as_nanos());
+        let timed_out = idle > self.patience(slot.class);
         if timed_out {
             self.remove(index, CloseReason::TimedOut, handler);
         }
@@ -363,7 +397,11 @@ impl<S> FlowTable<S> {
             }
         }
         let Slot { state, info, .. } = slot;
-        let wanted = info.dismissed() != [true; 2];
+        // Without payload nothing is handed on but what waited for it.
+        let fed =
+            tcp.is_waiting() || header.flags.contains(TcpFlags::FIN) || carries_payload(packet);
+        // What nothing more is wanted of owns what it did.
+        let wanted = fed && info.dismissed() != [true; 2];
         let mut out = Delivery { handler, state, info, side: sender };
         self.shared.counters.tcp_segments += 1;
         out.info.observe(packet, sender);
@@ -372,11 +410,13 @@ impl<S> FlowTable<S> {
         if let Some(why) = over {
             self.close(index, why, handler);
         }
-        self.refile(index);
-        self.update_waiting(index);
-        // What nothing more is wanted of owns what it did.
-        if wanted {
-            self.recharge(index, handler);
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        slot.refile(index, &mut self.idle);
+        if fed {
+            slot.update_waiting(index, self.clock.now, &self.shared.limits, &mut self.waiting);
+        }
+        if wanted || slot.charge > LIGHT {
+            slot.recharge(index, handler, &mut self.weights);
         }
     }
 
@@ -401,53 +441,7 @@ impl<S> FlowTable<S> {
             out.datagram(packet.payload, packet.missing);
         }
         self.idle.move_to_back(Class::Udp as usize, index);
-        self.recharge(index, handler);
-    }
-
-    /// Takes note of what the state of a flow owns now.
-    fn recharge<H: FlowHandler<State = S>>(&mut self, index: u32, handler: &H) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        let now = slot.state.as_ref().map_or(0, |state| handler.memory(state));
-        let before = std::mem::replace(&mut slot.charge, now);
-        if before > 0 || now > 0 {
-            self.weights.update(index, before, now);
-        }
-    }
-
-    /// Moves a flow to the back of the list of its class.
-    fn refile(&mut self, index: u32) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        let class = match &slot.tcp {
-            None => Class::Udp,
-            Some(tcp) if tcp.is_over() || tcp.is_half_over() => Class::Closed,
-            Some(tcp) if tcp.is_opening() => Class::Opening,
-            Some(_) => Class::Established,
-        };
-        if class == slot.class {
-            self.idle.move_to_back(class as usize, index);
-        } else {
-            self.idle.remove(slot.class as usize, index);
-            self.idle.push_back(class as usize, index);
-            slot.class = class;
-        }
-    }
-
-    /// Lists or unlists a flow as one that waits behind a hole.
-    fn update_waiting(&mut self, index: u32) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        let waits = slot.tcp.as_ref().is_some_and(Connection::is_waiting);
-        match (waits, slot.check_at) {
-            (true, None) => {
-                let patience = nanos(self.shared.limits.hole_patience);
-                slot.check_at = Some(self.clock.now.saturating_add(patience));
-                self.waiting.push_back(0, index);
-            }
-            (false, Some(_)) => {
-                slot.check_at = None;
-                self.waiting.remove(0, index);
-            }
-            _ => {}
-        }
+        slot.recharge(index, handler, &mut self.weights);
     }
 
     /// The next flow whose holes are to be checked, and the time up to which,
@@ -494,11 +488,14 @@ impl<S> FlowTable<S> {
     ) {
         if let Some(why) = over {
             self.close(index, why, handler);
-            self.refile(index);
         }
         self.unlist_waiting(index);
-        self.update_waiting(index);
-        self.recharge(index, handler);
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if over.is_some() {
+            slot.refile(index, &mut self.idle);
+        }
+        slot.update_waiting(index, self.clock.now, &self.shared.limits, &mut self.waiting);
+        slot.recharge(index, handler, &mut self.weights);
     }
 
     fn unlist_waiting(&mut self, index: u32) {
@@ -521,14 +518,9 @@ impl<S> FlowTable<S> {
         }
     }
 
-    const fn timeout(&self, class: Class) -> std::time::Duration {
-        let limits = &self.shared.limits;
-        match class {
-            Class::Closed => limits.tcp_linger,
-            Class::Opening => limits.tcp_opening,
-            Class::Udp => limits.udp_idle,
-            Class::Established => limits.tcp_idle,
-        }
+    /// How long a flow may be without a packet.
+    const fn patience(&self, class: Class) -> i64 {
+        self.timeouts[class as usize]
     }
 
     /// Of the flows at the front of their class, for which `eligible` holds,
@@ -620,6 +612,59 @@ impl<S> Slot<S> {
         match &self.moved {
             Some(moved) if moved.turned && *self.info.key() != packet.key => packet.sender.other(),
             _ => packet.sender,
+        }
+    }
+
+    /// Takes note of what the state owns now.
+    fn recharge<H: FlowHandler<State = S>>(
+        &mut self,
+        index: u32,
+        handler: &H,
+        weights: &mut Weights,
+    ) {
+        let now = self.state.as_ref().map_or(0, |state| handler.memory(state));
+        let before = std::mem::replace(&mut self.charge, now);
+        if before > 0 || now > 0 {
+            weights.update(index, before, now);
+        }
+    }
+
+    /// Moves the flow to the back of the list of its class.
+    fn refile(&mut self, index: u32, idle: &mut Lists<{ Class::COUNT }>) {
+        let class = match &self.tcp {
+            None => Class::Udp,
+            Some(tcp) if tcp.is_over() || tcp.is_half_over() => Class::Closed,
+            Some(tcp) if tcp.is_opening() => Class::Opening,
+            Some(_) => Class::Established,
+        };
+        if class == self.class {
+            idle.move_to_back(class as usize, index);
+        } else {
+            idle.remove(self.class as usize, index);
+            idle.push_back(class as usize, index);
+            self.class = class;
+        }
+    }
+
+    /// Lists or unlists the flow as one that waits behind a hole.
+    fn update_waiting(
+        &mut self,
+        index: u32,
+        now: i64,
+        limits: &FlowLimits,
+        waiting: &mut Lists<1>,
+    ) {
+        let waits = self.tcp.as_ref().is_some_and(Connection::is_waiting);
+        match (waits, self.check_at) {
+            (true, None) => {
+                self.check_at = Some(now.saturating_add(nanos(limits.hole_patience)));
+                waiting.push_back(0, index);
+            }
+            (false, Some(_)) => {
+                self.check_at = None;
+                waiting.remove(0, index);
+            }
+            _ => {}
         }
     }
 }

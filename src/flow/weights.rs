@@ -11,18 +11,19 @@ use super::lists::Lists;
 const CLASSES: usize = 6;
 
 /// Up to so many bytes a flow is light, and in no list.
-const LIGHT: usize = 8 << 10;
+pub(super) const LIGHT: usize = 8 << 10;
 
 /// Charges of all flows, by class.
 pub(super) struct Weights {
     lists: Lists<CLASSES>,
+    total: usize,
     light: usize,
     heavy: [usize; CLASSES],
 }
 
 impl Weights {
     pub(super) const fn new() -> Self {
-        Self { lists: Lists::new(), light: 0, heavy: [0; CLASSES] }
+        Self { lists: Lists::new(), total: 0, light: 0, heavy: [0; CLASSES] }
     }
 
     /// Bytes allocated.
@@ -31,12 +32,16 @@ impl Weights {
     }
 
     /// The sum of all charges.
-    pub(super) fn total(&self) -> usize {
-        self.light + self.heavy.iter().sum::<usize>()
+    pub(super) const fn total(&self) -> usize {
+        self.total
     }
 
     /// A flow that was charged `before` had a packet, and owns `now`.
     pub(super) fn update(&mut self, index: u32, before: usize, now: usize) {
+        if before == now && now <= LIGHT {
+            return;
+        }
+        self.total = self.total - before + now;
         let classes = (class(before), class(now));
         match classes {
             (None, None) => self.light = self.light - before + now,

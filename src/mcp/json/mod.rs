@@ -16,7 +16,9 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-use self::scan::{Number, RECORD_SEPARATOR, begins_value, end_of_plain_text, skip_space};
+use self::scan::{
+    Number, RECORD_SEPARATOR, begins_value, end_of_plain_text, past_key, past_scalar, skip_space,
+};
 use super::encoding::join_surrogates;
 
 pub(super) use self::scan::Literal;
@@ -208,6 +210,9 @@ impl Tokenizer {
         self.raw_from = self.raw_from.map(|_| 0);
         let mut at = 0;
         while at < input.len() {
+            if let Some(floor) = self.muted_at {
+                at = self.pass_over(input, at, floor);
+            }
             match self.step(input, at, visitor) {
                 Ok(next) => at = next,
                 Err((at, reason)) => {
@@ -254,6 +259,63 @@ impl Tokenizer {
             State::Done | State::DoneSpaced => self.done(input, at, visitor),
             State::Failed(reason) => Err((at, reason)),
         }
+    }
+
+    /// Goes past what is not reported, member by member, as far as members are whole and
+    /// right: most of most documents. Where one is not, and before the bracket that
+    /// returns to depth `floor`, it leaves the rest to [`Self::step`].
+    fn pass_over(&mut self, input: &[u8], mut at: usize, floor: u32) -> usize {
+        let mut first = match self.state {
+            State::FirstMember | State::FirstElement => true,
+            State::After => false,
+            _ => return at,
+        };
+        let mut innermost = self.innermost();
+        loop {
+            let token = skip_space(input, at);
+            match (input.get(token), innermost) {
+                (Some(b'}'), Container::Object) | (Some(b']'), Container::Array) => {
+                    if self.depth == floor + 1 {
+                        break;
+                    }
+                    self.depth -= 1;
+                    (at, first, innermost) = (token + 1, false, self.innermost());
+                    continue;
+                }
+                (Some(b','), _) if !first => {}
+                (Some(_), _) if first => {}
+                _ => break,
+            }
+            let begin = if first { token } else { token + 1 };
+            let begin = match innermost {
+                Container::Object => past_key(input, begin),
+                Container::Array => Some(begin),
+            };
+            let Some(begin) = begin.map(|begin| skip_space(input, begin)) else { break };
+            let opened = match input.get(begin) {
+                Some(b'{') => Container::Object,
+                Some(b'[') => Container::Array,
+                _ => match past_scalar(input, begin) {
+                    Some(end) => {
+                        (at, first) = (end, false);
+                        continue;
+                    }
+                    None => break,
+                },
+            };
+            if self.depth == MAX_DEPTH {
+                break;
+            }
+            self.depth += 1;
+            self.mark(opened);
+            (at, first, innermost) = (begin + 1, true, opened);
+        }
+        self.state = match (first, innermost) {
+            (false, _) => State::After,
+            (true, Container::Object) => State::FirstMember,
+            (true, Container::Array) => State::FirstElement,
+        };
+        at
     }
 
     fn start<V: Visitor>(&mut self, input: &[u8], at: usize, visitor: &mut V) -> Step {

@@ -65,6 +65,71 @@ impl Literal {
     }
 }
 
+/// Behind the key that begins here and its colon, if both are whole and right.
+#[inline]
+pub(super) fn past_key(input: &[u8], at: usize) -> Option<usize> {
+    let at = skip_space(input, at);
+    let begin = input.get(at).filter(|&&byte| byte == b'"').map(|_| at + 1)?;
+    let at = skip_space(input, past_text(input, begin)?);
+    input.get(at).filter(|&&byte| byte == b':').map(|_| at + 1)
+}
+
+/// Behind the string, number or literal name that begins here, if it is whole and right.
+#[inline]
+pub(super) fn past_scalar(input: &[u8], at: usize) -> Option<usize> {
+    let name = match input.get(at)? {
+        b'"' => return past_text(input, at + 1),
+        b'-' => return past_number(input, at + 1, Number::Minus),
+        b'0' => return past_number(input, at + 1, Number::Zero),
+        b'1'..=b'9' => return past_number(input, at + 1, Number::Integer),
+        b'n' => Literal::Null.name(),
+        b't' => Literal::True.name(),
+        b'f' => Literal::False.name(),
+        _ => return None,
+    };
+    input.get(at..)?.starts_with(name).then_some(at + name.len())
+}
+
+/// Behind the quote that ends the string whose text goes on here.
+#[inline]
+fn past_text(input: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at = end_of_plain_text(input, at);
+        match input.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at = past_escape(input, at + 1)?,
+            _ => return None,
+        }
+    }
+}
+
+/// Behind what follows a backslash.
+fn past_escape(input: &[u8], at: usize) -> Option<usize> {
+    match input.get(at)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 1),
+        b'u' => {
+            let digits = input.get(at + 1..at + 5)?;
+            digits.iter().all(u8::is_ascii_hexdigit).then_some(at + 5)
+        }
+        _ => None,
+    }
+}
+
+/// Behind the number that goes on here, if something else follows it.
+#[inline]
+fn past_number(input: &[u8], mut at: usize, mut number: Number) -> Option<usize> {
+    loop {
+        let byte = *input.get(at)?;
+        if !(byte.is_ascii_digit() && number.takes_digits()) {
+            match number.next(byte) {
+                Some(next) => number = next,
+                None => return number.may_end().then_some(at),
+            }
+        }
+        at += 1;
+    }
+}
+
 /// Separates the texts of a JSON text sequence (RFC 7464).
 pub(super) const RECORD_SEPARATOR: u8 = 0x1E;
 

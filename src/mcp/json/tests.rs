@@ -248,6 +248,37 @@ fn what_is_skipped_is_checked_all_the_same() {
     assert_eq!(outcome, Err((16, Reason::Unexpected)));
 }
 
+/// Skipped, in pieces so small that nothing is passed over at once, and in one.
+#[test]
+fn what_is_passed_over_at_once_is_what_is_passed_over_step_by_step() {
+    const SPOILERS: &[u8] = b"{}[]\",:\\ 0123456789.-+eE\n\0u\x1ftfnNI";
+    let mut random = Random(0x7061_7373_6f76_6572);
+    let mut right = 0;
+    for round in 0..20_000 {
+        let mut text = String::from(r#"{"k":"#);
+        random.value(0, &mut text);
+        text.push_str(r#","s":["#);
+        random.value(0, &mut text);
+        text.push_str(r#",true, null ,-1.5e3,"\u00e9\n",{"":{}},[]],"t":1}"#);
+        let mut bytes = text.into_bytes();
+        for _ in 0..round % 3 {
+            let (at, spoiler) = (random.below(bytes.len()), random.below(SPOILERS.len()));
+            bytes[at] = SPOILERS[spoiler];
+        }
+        let read = |size| {
+            let mut recorder = Recorder { skip: b"s", closed: b"k", ..Recorder::default() };
+            let outcome = read_into(&mut recorder, &bytes, size);
+            (recorder.events, outcome)
+        };
+        let whole = read(usize::MAX);
+        for size in [1, 2, 7, 40] {
+            assert_eq!(read(size), whole, "{} by {size}", String::from_utf8_lossy(&bytes));
+        }
+        right += usize::from(whole.1.is_ok());
+    }
+    assert!((5_000..18_000).contains(&right), "{right}");
+}
+
 #[test]
 fn a_nesting_bomb_is_counted_not_followed() {
     let deep = 100_000;

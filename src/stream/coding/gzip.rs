@@ -4,9 +4,8 @@
 //! inflater, so that one inflater serves all members and no check sum is
 //! computed: a passive reader could do nothing about a wrong one.
 
-use flate2::Decompress;
-
-use super::layer::{Emit, corrupt, inflate};
+use super::inflater::Inflater;
+use super::layer::{Emit, corrupt};
 use super::{Coding, Stop};
 
 const FLAG_HEADER_CRC: u8 = 1 << 1;
@@ -19,7 +18,7 @@ const TRAILER_LEN: u16 = 8;
 
 /// Decodes a body of one or more members.
 pub(super) struct Gzip {
-    inflater: Option<Decompress>,
+    inflater: Option<Inflater>,
     state: State,
     /// Header flags of parts still to come.
     flags: u8,
@@ -76,8 +75,8 @@ impl Gzip {
     }
 
     fn inflate(&mut self, input: &[u8], emit: &mut Emit<'_>) -> Result<usize, Stop> {
-        let inflater = self.inflater.get_or_insert_with(|| Decompress::new(false));
-        let (used, ended) = inflate(inflater, input, Coding::Gzip, emit)?;
+        let inflater = self.inflater.get_or_insert_with(|| Inflater::new(false));
+        let (used, ended) = inflater.inflate(input, Coding::Gzip, emit)?;
         if ended {
             inflater.reset(false);
             self.state = State::Trailer(TRAILER_LEN);

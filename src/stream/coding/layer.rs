@@ -4,10 +4,10 @@ use brotli_decompressor::{
     BrotliDecoderErrorCode, BrotliDecoderHasMoreOutput, BrotliDecoderTakeOutput,
     BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc,
 };
-use flate2::{Decompress, FlushDecompress, Status};
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
 use super::gzip::Gzip;
+use super::inflater::Inflater;
 use super::{Coding, DecodeError, Stop, UnknownCoding};
 
 /// The largest zstd window, as a power of two: 8 MiB (RFC 9659).
@@ -18,9 +18,6 @@ const ZSTD_BLOCK_HEADER: usize = 3;
 
 /// Bytes decoded at a time.
 const SCRATCH: usize = 8 * 1024;
-
-/// Of these, the first: they often show that nothing of the body is wanted.
-const FIRST: usize = 64;
 
 /// Receives, in turns, how much input was used up and what came of it.
 pub(super) type Emit<'a> = dyn FnMut(usize, &[u8]) -> Result<(), Stop> + 'a;
@@ -54,8 +51,8 @@ impl Layer {
 
     /// Bytes that it owns beside itself, about.
     pub(super) fn memory(&self) -> usize {
-        /// The state of an inflater with its window.
-        const INFLATER: usize = 48 << 10;
+        /// The state of an inflater with its window and its output.
+        const INFLATER: usize = 56 << 10;
         /// The tables of a br decoder.
         const BROTLI: usize = 48 << 10;
         match self {
@@ -83,43 +80,12 @@ pub(super) const fn corrupt(coding: Coding) -> Stop {
     Stop::Failed(DecodeError::Corrupt(coding))
 }
 
-/// Inflates `input` as far as it goes. Returns how much of it was used, and
-/// whether the deflate stream ended there.
-pub(super) fn inflate(
-    inflater: &mut Decompress,
-    input: &[u8],
-    coding: Coding,
-    emit: &mut Emit<'_>,
-) -> Result<(usize, bool), Stop> {
-    let mut scratch = [0; SCRATCH];
-    let mut used = 0;
-    loop {
-        let (before_in, before_out) = (inflater.total_in(), inflater.total_out());
-        let room = if before_out == 0 { FIRST } else { SCRATCH };
-        let output = &mut scratch[..room];
-        let status = inflater.decompress(&input[used..], output, FlushDecompress::None);
-        let consumed = (inflater.total_in() - before_in) as usize;
-        let produced = (inflater.total_out() - before_out) as usize;
-        used += consumed;
-        // What came before damage counts too.
-        emit(consumed, &scratch[..produced])?;
-        let status = status.map_err(|_| corrupt(coding))?;
-        if status == Status::StreamEnd {
-            return Ok((used, true));
-        }
-        // Output that did not fill the scratch is all that the input gives.
-        if produced < room {
-            return Ok((used, false));
-        }
-    }
-}
-
 /// The deflate coding: with the zlib header it ought to have, or without.
 pub(super) enum Deflate {
     Unread,
     /// The first byte: with the second it tells a zlib header.
     FirstByte(u8),
-    Inflating(Decompress),
+    Inflating(Inflater),
     Finished,
 }
 
@@ -138,7 +104,7 @@ impl Deflate {
                 self.decode(rest, emit)
             }
             (Self::Inflating(inflater), _) => {
-                if inflate(inflater, input, Coding::Deflate, emit)?.1 {
+                if inflater.inflate(input, Coding::Deflate, emit)?.1 {
                     *self = Self::Finished;
                 }
                 Ok(())
@@ -152,7 +118,7 @@ impl Deflate {
         let zlib = start[0] & 0x0f == 8
             && start[0] >> 4 <= 7
             && u16::from_be_bytes(start).is_multiple_of(31);
-        *self = Self::Inflating(Decompress::new(zlib));
+        *self = Self::Inflating(Inflater::new(zlib));
         self.decode(input, emit)
     }
 }

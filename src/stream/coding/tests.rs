@@ -321,3 +321,22 @@ fn decoders_move_between_threads() {
     fn assert_send<T: Send>() {}
     assert_send::<Decoder>();
 }
+
+/// Inflaters are used again: what became of the body before makes no difference.
+#[test]
+fn a_body_does_not_depend_on_the_one_before() {
+    let (text, limits) = (text(), CodingLimits::default());
+    let good = [("gzip", gzip(&text)), ("deflate", zlib(&text)), ("deflate", raw_deflate(&text))];
+    let mut rng = Rng::new(7);
+    for round in 0..200 {
+        let (header, bytes) = &good[round % good.len()];
+        let mut before = bytes.clone();
+        let (at, len) = (rng.below(before.len()), rng.below(before.len()));
+        before[at] ^= 1 << (round % 8);
+        before.truncate(len.max(16));
+        decode_with(header, &before, limits, Cut::Whole);
+        let (header, bytes) = &good[round / 3 % good.len()];
+        let (out, outcome, whole, _) = decode_with(header, bytes, limits, Cut::Whole);
+        assert_eq!((out == text, outcome, whole), (true, Ok(ControlFlow::Continue(())), true));
+    }
+}

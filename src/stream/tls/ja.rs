@@ -8,8 +8,9 @@
 //! v0.18.2), also where the author's tools differ from it: an ALPN value that
 //! does not begin and end with an ASCII letter or digit gives the first and
 //! last digit of its hexadecimal form.
-
-use std::fmt::Write;
+//!
+//! A hello has a hundred numbers to write, which by the standard formatter took as long as
+//! all else that is done for a connection without keys: digits are put down one by one.
 
 use md5::{Digest, Md5};
 use ring::digest::{SHA256, digest};
@@ -27,12 +28,15 @@ pub enum Carrier {
 
 /// The JA3 of a client, 32 hexadecimal digits.
 pub fn ja3(hello: &ClientHello<'_>) -> String {
-    hex(&Md5::digest(ja3_text(hello)))
+    let mut text = String::with_capacity(32);
+    push_hex(&mut text, &Md5::digest(ja3_text(hello)));
+    text
 }
 
 /// What JA3 hashes.
 pub(crate) fn ja3_text(hello: &ClientHello<'_>) -> String {
-    let mut text = hello.legacy_version().to_string();
+    let mut text = String::with_capacity(256);
+    push_decimal(&mut text, hello.legacy_version());
     let extensions = hello.extensions();
     list(&mut text, hello.cipher_suites());
     list(&mut text, extensions.iter().map(|(number, _)| number));
@@ -43,7 +47,8 @@ pub(crate) fn ja3_text(hello: &ClientHello<'_>) -> String {
     fn list(text: &mut String, numbers: impl Iterator<Item = u16>) {
         let mut separator = ',';
         for number in numbers.filter(|&number| !is_grease(number)) {
-            let _ = write!(text, "{separator}{number}");
+            text.push(separator);
+            push_decimal(text, number);
             separator = '-';
         }
         if separator == ',' {
@@ -63,19 +68,24 @@ pub fn ja4(hello: &ClientHello<'_>, carrier: Carrier) -> String {
     });
     text.push_str(version(hello.highest_version()));
     text.push(if extensions.contains(&extension::SERVER_NAME) { 'd' } else { 'i' });
-    let _ = write!(text, "{:02}{:02}", ciphers.len().min(99), extensions.len().min(99));
+    push_count(&mut text, ciphers.len());
+    push_count(&mut text, extensions.len());
     text.extend(alpn(hello.alpn().next().unwrap_or_default()));
 
     ciphers.sort_unstable();
     extensions.retain(|&number| !matches!(number, extension::SERVER_NAME | extension::ALPN));
     extensions.sort_unstable();
     let signatures = meaningful(hello.signature_algorithms());
-    let mut hashed = hex_list(&extensions);
+    let mut hashed = String::with_capacity(256);
+    push_list(&mut hashed, &ciphers);
+    push_short_hash(&mut text, &hashed);
+    hashed.clear();
+    push_list(&mut hashed, &extensions);
     if !hashed.is_empty() && !signatures.is_empty() {
         hashed.push('_');
-        hashed.push_str(&hex_list(&signatures));
+        push_list(&mut hashed, &signatures);
     }
-    let _ = write!(text, "_{}_{}", short_hash(&hex_list(&ciphers)), short_hash(&hashed));
+    push_short_hash(&mut text, &hashed);
     text
 }
 
@@ -96,40 +106,58 @@ fn version(number: u16) -> &'static str {
 }
 
 fn alpn(value: &[u8]) -> [char; 2] {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
     match (value.first(), value.last()) {
         (Some(&first), Some(&last))
             if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() =>
         {
             [first.into(), last.into()]
         }
-        (Some(first), Some(last)) => [digit(first >> 4), digit(last & 0xf)],
+        (Some(first), Some(last)) => [hex_digit(first >> 4), hex_digit(last & 0xf)],
         _ => ['0', '0'],
     }
 }
 
-fn hex_list(numbers: &[u16]) -> String {
-    let mut text = String::with_capacity(numbers.len() * 5);
+/// Numbers of four hexadecimal digits.
+fn push_list(text: &mut String, numbers: &[u16]) {
     for (index, number) in numbers.iter().enumerate() {
-        let separator = if index > 0 { "," } else { "" };
-        let _ = write!(text, "{separator}{number:04x}");
+        text.push_str(if index > 0 { "," } else { "" });
+        push_hex(text, &number.to_be_bytes());
     }
-    text
 }
 
-/// Twelve digits of a SHA-256; zeros for nothing.
-fn short_hash(text: &str) -> String {
-    if text.is_empty() {
-        return "0".repeat(12);
+/// `_` and twelve digits of a SHA-256; zeros for nothing.
+fn push_short_hash(text: &mut String, hashed: &str) {
+    text.push('_');
+    if hashed.is_empty() {
+        return text.push_str("000000000000");
     }
-    hex(&digest(&SHA256, text.as_bytes()).as_ref()[..6])
+    push_hex(text, &digest(&SHA256, hashed.as_bytes()).as_ref()[..6]);
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        text.push(hex_digit(byte >> 4));
+        text.push(hex_digit(byte & 0xf));
+    }
+}
+
+fn hex_digit(nibble: u8) -> char {
+    char::from_digit(nibble.into(), 16).unwrap_or('0')
+}
+
+/// Two digits, 99 for more.
+fn push_count(text: &mut String, count: usize) {
+    let count = u8::try_from(count).map_or(99, |count| count.min(99));
+    text.push(char::from(b'0' + count / 10));
+    text.push(char::from(b'0' + count % 10));
+}
+
+fn push_decimal(text: &mut String, number: u16) {
+    for unit in [10_000, 1000, 100, 10, 1] {
+        if number >= unit || unit == 1 {
+            text.push(hex_digit((number / unit % 10) as u8));
+        }
+    }
 }
 
 #[cfg(test)]
