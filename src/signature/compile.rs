@@ -92,10 +92,10 @@ impl Sources<'_> {
 }
 
 #[derive(Default)]
-struct Compiler {
+struct Compiler<'s> {
     matcher: Matcher,
-    fields: HashMap<Field, FieldBuilder>,
-    name_patterns: FieldBuilder,
+    fields: HashMap<Field, FieldBuilder<'s>>,
+    name_patterns: FieldBuilder<'s>,
     /// The signature being compiled, or after all of them the suppression.
     origin: usize,
     /// Clauses of conditions seen, so that equal ones are matched once.
@@ -105,17 +105,17 @@ struct Compiler {
 
 /// The patterns of one field, before they are built.
 #[derive(Default)]
-struct FieldBuilder {
-    programs: FieldPrograms,
-    expressions: Vec<(usize, Hir)>,
+struct FieldBuilder<'s> {
+    patterns: Vec<&'s Pattern>,
+    /// What each of them stands for.
     targets: Vec<Target>,
     present: Vec<Target>,
     /// The signature or suppression that each target comes from.
     origins: Vec<usize>,
 }
 
-impl Compiler {
-    fn clause(&mut self, clause: &Clause, atom: Atom) {
+impl<'s> Compiler<'s> {
+    fn clause(&mut self, clause: &'s Clause, atom: Atom) {
         let names = NameFields::of(&clause.fields);
         match &clause.pattern {
             Pattern::Port(ports) => {
@@ -175,7 +175,7 @@ impl Compiler {
         }
     }
 
-    fn condition(&mut self, condition: &Condition, next: &mut usize) -> Expression {
+    fn condition(&mut self, condition: &'s Condition, next: &mut usize) -> Expression {
         match condition {
             Condition::Clause(clause) => Expression::Atom(self.condition_clause(clause, next)),
             Condition::All(inner) => Expression::All(self.conditions(inner, next)),
@@ -184,11 +184,11 @@ impl Compiler {
         }
     }
 
-    fn conditions(&mut self, inner: &[Condition], next: &mut usize) -> Vec<Expression> {
+    fn conditions(&mut self, inner: &'s [Condition], next: &mut usize) -> Vec<Expression> {
         inner.iter().map(|condition| self.condition(condition, next)).collect()
     }
 
-    fn condition_clause(&mut self, clause: &Clause, next: &mut usize) -> Atom {
+    fn condition_clause(&mut self, clause: &'s Clause, next: &mut usize) -> Atom {
         let atom = Atom(*next as u32);
         match self.clauses.entry(clause.identity()) {
             Entry::Occupied(seen) => return *seen.get(),
@@ -248,93 +248,51 @@ impl Compiler {
     }
 }
 
-impl FieldBuilder {
-    fn add(&mut self, pattern: &Pattern, target: Target, origin: usize) {
+impl<'s> FieldBuilder<'s> {
+    fn add(&mut self, pattern: &'s Pattern, target: Target, origin: usize) {
         if matches!(pattern, Pattern::Present) {
             self.present.push(target);
             return;
         }
-        let number = self.targets.len();
+        self.patterns.push(pattern);
         self.targets.push(target);
         self.origins.push(origin);
-        let raw = &mut self.programs.raw;
-        match pattern {
-            Pattern::Exact(values) => add_each(raw, number, values, sequences::exact),
-            Pattern::Prefix(values) => add_each(raw, number, values, sequences::prefix),
-            Pattern::Substring(values) => add_each(raw, number, values, sequences::substring),
-            Pattern::Word(values) => add_each(raw, number, values, sequences::word),
-            Pattern::PathPrefix(values) => add_each(raw, number, values, sequences::path_prefix),
-            Pattern::PathSuffix(values) => add_each(raw, number, values, sequences::path_suffix),
-            Pattern::Wildcard(values) => {
-                add_each(raw, number, values, |text, _| sequences::wildcard(text));
-            }
-            Pattern::Regex(values) => self.add_expressions(number, values),
-            Pattern::JsonString(values) => {
-                for steps in sequences::json_strings(values) {
-                    self.programs.json.sequence(number, steps);
-                }
-            }
-            Pattern::JsonMember(member) => {
-                for steps in sequences::json_members(member) {
-                    self.programs.json.sequence(number, steps);
-                }
-            }
-            // Matched elsewhere.
-            Pattern::Present | Pattern::Suffix(_) | Pattern::Hosts(_) | Pattern::Port(_) => {}
-        }
     }
 
-    fn add_expressions(&mut self, pattern: usize, values: &Values) {
-        for value in &values.alternatives {
-            // The parser has checked syntax and size.
-            if let Ok(hir) = regex::parse(&value.text, values.ignore_case) {
-                self.expressions.push((pattern, hir));
-            }
-        }
-    }
-
-    /// Expressions that are simple enough are taken apart, so that they share
-    /// their beginnings; if that comes out too large, none are.
     fn automaton(&self, budget: &Budget) -> Result<Built, TooLarge> {
-        let mut programs = self.programs.clone();
-        let mut whole = self.programs.raw.clone();
-        let mut any_apart = false;
-        let mut bytes = 0;
-        for (pattern, hir) in &self.expressions {
-            // The parser has checked the size of each.
-            let Ok(expression) = regex::expression(hir) else { continue };
-            bytes += expression.nfa.memory_usage();
-            if bytes > MAX_EXPRESSION_BYTES {
-                return Err(TooLarge::Together);
+        let mut programs = FieldPrograms::default();
+        let mut expressions = Vec::new();
+        for (number, pattern) in self.patterns.iter().enumerate() {
+            match pattern {
+                // The parser has checked syntax and size.
+                Pattern::Regex(values) => expressions.extend(
+                    values
+                        .alternatives
+                        .iter()
+                        .filter_map(|value| regex::parse(&value.text, values.ignore_case).ok())
+                        .map(|hir| (number, hir)),
+                ),
+                pattern => add_sequences(&mut programs, number, pattern),
             }
-            if let Some(alternatives) = sequences::expression(hir) {
-                any_apart = true;
-                for steps in alternatives {
-                    programs.raw.sequence(*pattern, steps);
-                }
-            } else {
-                programs.raw.expression(*pattern, expression.clone());
-            }
-            whole.expression(*pattern, expression);
         }
-        programs.whole = any_apart.then_some(whole);
+        add_expressions(&mut programs, &expressions)?;
         FieldAutomaton::build(programs, budget)
     }
 
     /// Rounds of work that building takes, to tell the large fields from the small.
     fn size(&self) -> usize {
-        self.programs.raw.size() + self.programs.json.size() + 64 * self.expressions.len()
+        let texts = self.patterns.iter().map(|pattern| match pattern {
+            Pattern::Regex(values) => 64 * values.alternatives.len(),
+            pattern => pattern.text_len(),
+        });
+        texts.sum()
     }
 
     /// What the automata will be made from.
     fn key(&self, budget: &Budget) -> Key {
         Key::of(|hasher| {
             budget.hash(hasher);
-            self.programs.raw.content().hash(hasher);
-            self.programs.json.content().hash(hasher);
-            for (pattern, hir) in &self.expressions {
-                (pattern, format!("{hir:?}")).hash(hasher);
-            }
+            self.patterns.iter().for_each(|pattern| pattern.content().hash(hasher));
         })
     }
 
@@ -391,9 +349,9 @@ impl FieldBuilder {
 type BuiltField = Result<(FieldMatcher, Vec<Diagnostic>), Diagnostic>;
 
 /// A field, or the patterns of names if it is none, before it is built.
-struct Waiting {
+struct Waiting<'s> {
     field: Option<Field>,
-    builder: FieldBuilder,
+    builder: FieldBuilder<'s>,
     key: Key,
 }
 
@@ -406,8 +364,8 @@ struct Done {
 
 /// Builds all fields, or takes them from the cache.
 fn build_all(
-    fields: HashMap<Field, FieldBuilder>,
-    names: FieldBuilder,
+    fields: HashMap<Field, FieldBuilder<'_>>,
+    names: FieldBuilder<'_>,
     sources: Sources<'_>,
     budget: &Budget,
     cache: Option<&Path>,
@@ -452,7 +410,11 @@ impl Done {
 
 /// Builds each field on its own, the largest first, on as many threads as there
 /// are processors: a scan cannot begin before the last one is ready.
-fn build_in_parallel(waiting: Vec<Waiting>, sources: Sources<'_>, budget: &Budget) -> Vec<Done> {
+fn build_in_parallel(
+    waiting: Vec<Waiting<'_>>,
+    sources: Sources<'_>,
+    budget: &Budget,
+) -> Vec<Done> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.min(MAX_BUILDERS).min(waiting.len());
     let waiting = Mutex::new(waiting);
@@ -477,6 +439,69 @@ fn build_in_parallel(waiting: Vec<Waiting>, sources: Sources<'_>, budget: &Budge
 /// A builder that panicked leaves nothing half done behind the lock.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn add_sequences(programs: &mut FieldPrograms, number: usize, pattern: &Pattern) {
+    let raw = &mut programs.raw;
+    match pattern {
+        Pattern::Exact(values) => add_each(raw, number, values, sequences::exact),
+        Pattern::Prefix(values) => add_each(raw, number, values, sequences::prefix),
+        Pattern::Substring(values) => add_each(raw, number, values, sequences::substring),
+        Pattern::Word(values) => add_each(raw, number, values, sequences::word),
+        Pattern::PathPrefix(values) => add_each(raw, number, values, sequences::path_prefix),
+        Pattern::PathSuffix(values) => add_each(raw, number, values, sequences::path_suffix),
+        Pattern::Wildcard(values) => {
+            add_each(raw, number, values, |text, _| sequences::wildcard(text));
+        }
+        Pattern::JsonString(values) => {
+            for steps in sequences::json_strings(values) {
+                programs.json.sequence(number, steps);
+            }
+        }
+        Pattern::JsonMember(member) => {
+            for steps in sequences::json_members(member) {
+                programs.json.sequence(number, steps);
+            }
+        }
+        // Matched elsewhere.
+        Pattern::Regex(_)
+        | Pattern::Present
+        | Pattern::Suffix(_)
+        | Pattern::Hosts(_)
+        | Pattern::Port(_) => {}
+    }
+}
+
+/// Expressions that are simple enough are taken apart, so that they share their
+/// beginnings; if that comes out too large, none are.
+fn add_expressions(
+    programs: &mut FieldPrograms,
+    expressions: &[(usize, Hir)],
+) -> Result<(), TooLarge> {
+    if expressions.is_empty() {
+        return Ok(());
+    }
+    let mut whole = programs.raw.clone();
+    let mut any_apart = false;
+    let mut bytes = 0;
+    for (pattern, hir) in expressions {
+        let Ok(expression) = regex::expression(hir) else { continue };
+        bytes += expression.nfa.memory_usage();
+        if bytes > MAX_EXPRESSION_BYTES {
+            return Err(TooLarge::Together);
+        }
+        if let Some(alternatives) = sequences::expression(hir) {
+            any_apart = true;
+            for steps in alternatives {
+                programs.raw.sequence(*pattern, steps);
+            }
+        } else {
+            programs.raw.expression(*pattern, expression.clone());
+        }
+        whole.expression(*pattern, expression);
+    }
+    programs.whole = any_apart.then_some(whole);
+    Ok(())
 }
 
 fn add_each(

@@ -3,6 +3,7 @@
 //! [`parse`](super::parse) makes these values from TOML and has checked them;
 //! the compiler and the lints read them.
 
+use std::hash::Hash;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -246,9 +247,43 @@ impl Pattern {
             Self::JsonMember(_) | Self::Hosts(_) | Self::Port(_) | Self::Present => None,
         }
     }
+
+    /// The same for patterns from which the same automaton is made, wherever they are
+    /// written.
+    pub(crate) fn content(&self) -> impl Hash {
+        let member = match self {
+            Self::JsonMember(member) => Some(member),
+            _ => None,
+        };
+        let member = member.map(|member| {
+            let value = member.value.as_ref().map(JsonText::content);
+            (member.key.content(), value, member.fold_key)
+        });
+        (self.key(), self.values().map(Values::content), member)
+    }
+
+    /// Bytes of all texts.
+    pub(crate) fn text_len(&self) -> usize {
+        let member = match self {
+            Self::JsonMember(JsonMember { key, value, .. }) => {
+                key.values.len() + value.as_ref().map_or(0, |value| value.values.len())
+            }
+            _ => 0,
+        };
+        member + self.values().map_or(0, Values::len)
+    }
 }
 
 impl Values {
+    fn content(&self) -> (Vec<&str>, bool) {
+        let texts = self.alternatives.iter().map(|value| &*value.text);
+        (texts.collect(), self.ignore_case)
+    }
+
+    fn len(&self) -> usize {
+        self.alternatives.iter().map(|value| value.text.len()).sum()
+    }
+
     /// The same for equal values, in whatever order and place they are written.
     fn identity(&self) -> String {
         let mut texts: Vec<_> = self.alternatives.iter().map(|value| &*value.text).collect();
@@ -258,6 +293,10 @@ impl Values {
 }
 
 impl JsonText {
+    fn content(&self) -> (impl Hash, bool) {
+        (self.values.content(), self.prefix)
+    }
+
     fn identity(&self) -> String {
         format!("{}{}", self.values.identity(), self.prefix)
     }

@@ -2,7 +2,6 @@
 //! beginnings, so that thousands of patterns stay cheap to determinise.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::Hash;
 
 use regex_automata::nfa::thompson::{BuildError, Builder, NFA, State, Transition};
 use regex_automata::util::look::Look;
@@ -131,16 +130,6 @@ impl Program {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.trie.children.is_empty() && self.expressions.is_empty()
-    }
-
-    /// What the sequences are, without their expressions.
-    pub(crate) fn content(&self) -> impl Hash {
-        (&self.trie.children, &self.trie.ends)
-    }
-
-    /// Steps of the sequences.
-    pub(crate) fn size(&self) -> usize {
-        self.trie.children.len()
     }
 
     /// Number of expressions.
