@@ -166,10 +166,9 @@ impl Sieve {
         while let Some(block) = text.get(at + STRIDE - 1..)?.first_chunk::<BLOCK>() {
             let (first, second) = (window(block, 0), window(block, STRIDE));
             // One branch for both: hardly ever taken, whatever the text.
-            if self.windows.contains(first) | self.windows.contains(second) {
-                if let Some(start) = self.check(text, at..at + 2 * STRIDE) {
-                    return Some(start);
-                }
+            let may_begin = self.windows.contains(first) | self.windows.contains(second);
+            if may_begin && let Some(start) = self.check(text, at..at + 2 * STRIDE) {
+                return Some(start);
             }
             at += 2 * STRIDE;
         }
