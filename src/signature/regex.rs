@@ -7,6 +7,7 @@ use regex_automata::util::syntax;
 use regex_syntax::hir::literal::Extractor;
 use regex_syntax::hir::{Hir, Look};
 
+use super::automaton::MAX_BEGINNING;
 use super::automaton::program::Expression;
 
 /// Bytes of one expression, at most.
@@ -17,9 +18,6 @@ const MAX_NESTING: u32 = 64;
 
 /// Memory of one compiled expression, at most.
 const MAX_NFA_BYTES: usize = 512 * 1024;
-
-/// Bytes of a beginning, at most.
-const BEGINNING: usize = 8;
 
 /// What is wrong with an expression.
 #[derive(Debug)]
@@ -89,7 +87,7 @@ fn beginnings(hir: &Hir) -> Option<Vec<Vec<u8>>> {
     if looks.iter().any(|look| !matches!(look, Look::Start | Look::End)) {
         return None;
     }
-    let found = Extractor::new().limit_literal_len(BEGINNING).extract(hir);
+    let found = Extractor::new().limit_literal_len(MAX_BEGINNING).extract(hir);
     let literals = found.literals()?;
     Some(literals.iter().map(|literal| literal.as_bytes().to_vec()).collect())
 }

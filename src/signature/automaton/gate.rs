@@ -15,7 +15,7 @@ use super::View;
 
 /// Bytes of a beginning, at least and at most.
 pub(super) const MIN_LEN: usize = 4;
-pub(super) const MAX_LEN: usize = 8;
+pub(crate) const MAX_LEN: usize = 8;
 
 /// Beginnings that vector instructions search for at once: with more, they slow
 /// down.

@@ -227,6 +227,10 @@ impl Lazy {
         !self.root.looks.is_empty()
     }
 
+    fn is_look(&self, id: &StateID) -> bool {
+        matches!(self.nfa.state(*id), State::Look { .. })
+    }
+
     fn class(&self, byte: u8) -> usize {
         usize::from(self.nfa.byte_classes().get(byte))
     }
@@ -247,10 +251,9 @@ impl Lazy {
             let next = scratch.next.iter().filter_map(|id| step(self.nfa.state(*id), byte));
             next.filter(|&next| next != self.nfa.start_anchored()).collect()
         });
-        let is_look = |id: &StateID| matches!(self.nfa.state(*id), State::Look { .. });
         Root {
             steps: steps.collect(),
-            looks: scratch.next.iter().copied().filter(is_look).collect(),
+            looks: scratch.next.iter().copied().filter(|id| self.is_look(id)).collect(),
             hits: mem::take(&mut scratch.hits),
         }
     }
@@ -314,8 +317,7 @@ impl Lazy {
 
     /// The place that `scratch` holds, after that byte.
     fn reached(&self, byte: u8, scratch: &Scratch) -> Node {
-        let is_look = |id: &StateID| matches!(self.nfa.state(*id), State::Look { .. });
-        let asked = self.asks() || scratch.next.iter().any(is_look);
+        let asked = self.asks() || scratch.next.iter().any(|id| self.is_look(id));
         let looks = if asked { self.nfa.look_set_any() } else { LookSet::empty() };
         let place =
             Place { before: Before::of(byte, looks), states: scratch.next.as_slice().into() };

@@ -20,6 +20,7 @@ use regex_automata::{Anchored, MatchKind};
 
 use self::escape::Escape;
 pub(crate) use self::escape::QUOTE as ESCAPED_QUOTE;
+pub(crate) use self::gate::MAX_LEN as MAX_BEGINNING;
 use self::gate::{Beginnings, Gate};
 use self::lazy::{Kept, Lazy};
 use self::program::{Expressions, Program};
@@ -307,9 +308,10 @@ impl Built {
     /// The sequences in a DFA of their own, the expressions in others; what is left
     /// over, or everything if the sequences are too large.
     fn add_apart(&mut self, program: Program, budget: &Budget) -> Result<Program, Program> {
-        let (sequences, expressions) = program.split();
+        let (mut sequences, expressions) = program.split();
         if sequences.has_sequences() && self.add(&sequences, View::Raw, budget.sequences).is_err() {
-            return Err(sequences.with(expressions));
+            sequences.extend(expressions);
+            return Err(sequences);
         }
         let mut rest = Program::default();
         self.add_split(expressions, budget, &mut rest);

@@ -142,12 +142,6 @@ impl Program {
         (Self { expressions: Expressions::new(), ..self }, self.expressions)
     }
 
-    /// The program with more expressions.
-    pub(super) fn with(mut self, expressions: Expressions) -> Self {
-        self.expressions.extend(expressions);
-        self
-    }
-
     /// A program of expressions only.
     pub(super) fn of_expressions(expressions: Expressions) -> Self {
         Self { trie: Trie::default(), expressions }

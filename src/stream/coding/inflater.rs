@@ -8,16 +8,13 @@ use std::cell::RefCell;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::layer::{Emit, corrupt};
+use super::layer::{Emit, SCRATCH, corrupt};
 use super::{Coding, Stop};
 
 /// How many inflaters a thread keeps at rest.
 const AT_REST: usize = 16;
 
-/// Bytes decoded at a time.
-const SCRATCH: usize = 8 * 1024;
-
-/// Of these, the first: they often show that nothing of the body is wanted.
+/// Of the bytes decoded at a time, the first: they often show that nothing of the body is wanted.
 const FIRST: usize = 64;
 
 thread_local! {

@@ -17,7 +17,7 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 const ZSTD_BLOCK_HEADER: usize = 3;
 
 /// Bytes decoded at a time.
-const SCRATCH: usize = 8 * 1024;
+pub(super) const SCRATCH: usize = 8 * 1024;
 
 /// Receives, in turns, how much input was used up and what came of it.
 pub(super) type Emit<'a> = dyn FnMut(usize, &[u8]) -> Result<(), Stop> + 'a;
