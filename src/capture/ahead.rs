@@ -1,10 +1,10 @@
-//! Reads captures, on a thread of its own where that takes time: a [`Replay`] in,
-//! its blocks out, a few of them ahead of who works on them.
+//! Reads captures on a thread of its own: a [`Replay`] in, its blocks out, a few of
+//! them ahead of who works on them.
 //!
-//! What has to be unpacked or waited for is done by the time a block is asked for.
-//! A file as it is on disk is read by who asks: to move what the kernel copied from
-//! one core to the other costs more than to copy it (docs/benchmarks.md). Counters
-//! and errors are those up to the last block handed out.
+//! What has to be copied, unpacked or waited for is done by the time a block is asked
+//! for (docs/benchmarks.md says what that gains). On a single processor, a file as it is
+//! on disk is read by who asks. Counters and errors are those up to the last block
+//! handed out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,14 @@ use super::{Block, CaptureCounters, Error, Fill, Replay};
 
 /// Blocks that may be filled before they are asked for: enough that neither side
 /// waits for long, few enough that they stay in the processor's cache.
-const BLOCKS_AHEAD: usize = 3;
+const BLOCKS_AHEAD: usize = 4;
+
+/// A reader who found no room goes on when so few blocks are left: to wake it for each
+/// of them costs both threads a twentieth of their time.
+const BLOCKS_LEFT: usize = 1;
+
+/// Bytes of a block that who reads it works on, too: they stay in the cache of one core.
+const OWN_BLOCK: usize = 256 << 10;
 
 /// How often a reader who waits for a block looks whether it is to stop.
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
@@ -39,6 +46,7 @@ enum Way {
 struct Thread {
     filled: Receiver<Filled>,
     used: Sender<Block>,
+    room: Sender<()>,
     counters: CaptureCounters,
     errors: Vec<Error>,
 }
@@ -60,12 +68,16 @@ impl ReadAhead {
     ///
     /// No thread can be started.
     pub fn start(replay: Replay, stop: Arc<AtomicBool>) -> std::io::Result<Self> {
-        let way = if replay.is_slow() {
-            Way::Thread(Thread::start(replay)?)
-        } else {
-            Way::Here(Box::new(replay))
-        };
-        Ok(Self { way, stop })
+        let alone = thread::available_parallelism().is_ok_and(|processors| processors.get() == 1);
+        if alone && !replay.is_slow() {
+            return Ok(Self::here(replay, stop));
+        }
+        Ok(Self { way: Way::Thread(Thread::start(replay)?), stop })
+    }
+
+    /// Reads on the thread that asks.
+    fn here(replay: Replay, stop: Arc<AtomicBool>) -> Self {
+        Self { way: Way::Here(Box::new(replay.with_block_size(OWN_BLOCK))), stop }
     }
 
     /// Gives the next block and takes back the one before.
@@ -103,12 +115,13 @@ impl Thread {
     fn start(mut replay: Replay) -> std::io::Result<Self> {
         let (fill, filled) = bounded(BLOCKS_AHEAD);
         let (used, recycled) = bounded(BLOCKS_AHEAD + 1);
+        let (room, has_room) = bounded(1);
         let (counters, errors) = (replay.counters(), replay.take_errors());
         // Not joined: it may wait for a stream that never ends.
         thread::Builder::new()
             .name("reader".to_owned())
-            .spawn(move || read(replay, &fill, &recycled))?;
-        Ok(Self { filled, used, counters, errors })
+            .spawn(move || read(replay, &fill, &recycled, &has_room))?;
+        Ok(Self { filled, used, room, counters, errors })
     }
 
     fn fill(&mut self, block: &mut Block, stop: &AtomicBool) -> Fill {
@@ -120,6 +133,10 @@ impl Thread {
                 Err(RecvTimeoutError::Disconnected) => return Fill::End,
             }
         };
+        if self.filled.len() <= BLOCKS_LEFT {
+            // If it is said already, or all is read, there is nobody to tell.
+            let _ = self.room.try_send(());
+        }
         self.counters = filled.counters;
         self.errors.extend(filled.errors);
         let Some(next) = filled.block else { return Fill::End };
@@ -129,8 +146,19 @@ impl Thread {
     }
 }
 
-fn read(mut replay: Replay, fill: &Sender<Filled>, recycled: &Receiver<Block>) {
+fn read(
+    mut replay: Replay,
+    fill: &Sender<Filled>,
+    recycled: &Receiver<Block>,
+    has_room: &Receiver<()>,
+) {
     loop {
+        // What was said while there was room is heard late: then this looks again.
+        while fill.is_full() {
+            if has_room.recv().is_err() {
+                return;
+            }
+        }
         let mut block = recycled.try_recv().unwrap_or_default();
         let block = match replay.fill(&mut block) {
             Fill::Block => Some(block),
@@ -166,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_reads_what_would_be_read_without_one() {
+    fn the_same_is_read_with_a_thread_and_without() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name| directory.path().join(name);
         let cut = capture(&[1_000_000; 3]);
@@ -178,16 +206,19 @@ mod tests {
 
         let mut replay = Replay::new(inputs());
         let expected = drain(|block| replay.fill(block));
-        let mut ahead = ReadAhead::start(Replay::new(inputs()), Arc::default()).unwrap();
-        assert!(matches!(ahead.way, Way::Thread(_)));
-        assert_eq!(drain(|block| ahead.fill(block)), expected);
         assert_eq!(expected.len(), 30_002);
-        assert_eq!(ahead.counters(), replay.counters());
         let texts = |errors: &[Error]| -> Vec<_> { errors.iter().map(Error::to_string).collect() };
-        assert_eq!(texts(ahead.errors()), texts(replay.errors()));
-        assert_eq!(ahead.errors().len(), 3);
-        assert_eq!(ahead.fill(&mut Block::new()), Fill::End, "and goes on being at its end");
-        assert!(!ahead.is_stopped());
+        let with = ReadAhead::start(Replay::new(inputs()), Arc::default()).unwrap();
+        assert!(matches!(with.way, Way::Thread(_)), "as there is something to unpack");
+        let without = ReadAhead::here(Replay::new(inputs()), Arc::default());
+        for mut ahead in [with, without] {
+            assert_eq!(drain(|block| ahead.fill(block)), expected);
+            assert_eq!(ahead.counters(), replay.counters());
+            assert_eq!(texts(ahead.errors()), texts(replay.errors()));
+            assert_eq!(ahead.errors().len(), 3);
+            assert_eq!(ahead.fill(&mut Block::new()), Fill::End, "and goes on being at its end");
+            assert!(!ahead.is_stopped());
+        }
     }
 
     #[cfg(unix)]

@@ -1,21 +1,15 @@
 //! `mcpwatch scan`: captures in, findings out.
 
-use std::num::NonZeroUsize;
-
 use super::args::ScanArgs;
 use super::outputs::{self, Outputs};
 use super::progress::Bar;
 use super::{Exit, complain, detection, print, signals};
-use crate::capture::{BLOCK_SIZE, Block, Fill, Frame, FrameFilter, Inputs, ReadAhead, Replay};
+use crate::capture::{Block, Fill, Frame, FrameFilter, Inputs, ReadAhead, Replay};
 use crate::detect::Pace;
 use crate::engine::{BlockSource, Engine, Limits, coverage};
 use crate::findings::{Confidence, FindingSink, HttpRequest, Row};
 use crate::report::terminal;
 use crate::time::Timestamp;
-
-/// Bytes of a block that the thread that reads it works on: they stay in the cache
-/// of its core.
-const OWN_BLOCK: usize = 256 << 10;
 
 pub(super) fn run(args: &ScanArgs) -> Exit {
     match Scan::prepare(args) {
@@ -40,8 +34,7 @@ impl<'a> Scan<'a> {
         let arguments = &args.detection;
         let filter = detection::filter(arguments)?;
         let workers = detection::workers(arguments);
-        let block_size = if workers == NonZeroUsize::MIN { OWN_BLOCK } else { BLOCK_SIZE };
-        let replay = Replay::new(Inputs::expand(&args.paths)).with_block_size(block_size);
+        let replay = Replay::new(Inputs::expand(&args.paths));
         let sources = replay.names().iter().map(|name| name.to_string()).collect();
         let limits = Limits::for_memory(args.memcap, workers);
         let keys = detection::keys(&arguments.keylog)?;
