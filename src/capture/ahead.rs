@@ -17,11 +17,11 @@ use super::{Block, CaptureCounters, Error, Fill, Replay};
 
 /// Blocks that may be filled before they are asked for: enough that neither side
 /// waits for long, few enough that they stay in the processor's cache.
-const BLOCKS_AHEAD: usize = 4;
+const BLOCKS_AHEAD: usize = 6;
 
 /// A reader who found no room goes on when so few blocks are left: to wake it for each
 /// of them costs both threads a twentieth of their time.
-const BLOCKS_LEFT: usize = 1;
+const BLOCKS_LEFT: usize = 2;
 
 /// Bytes of a block that who reads it works on, too: they stay in the cache of one core.
 const OWN_BLOCK: usize = 256 << 10;
