@@ -407,13 +407,15 @@ impl Http1 {
     where
         S: ExchangeSink + ?Sized,
     {
+        if in_order {
+            self.end_held(direction, sink);
+        }
         match self.half(direction).state {
             State::Head(_) => self.cut_head(direction, sink),
             State::UntilClose => self.message_end(direction, in_order, sink),
             State::RestOfHead(..) | State::Sized(_) | State::Chunked(_) | State::ChunkOrNot => {
                 self.message_end(direction, false, sink);
             }
-            State::Held if in_order => self.end_held(direction, sink),
             State::Lost(_) | State::Held | State::Ended => {}
         }
         self.drop_buffer(direction);

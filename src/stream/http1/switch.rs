@@ -7,7 +7,7 @@
 
 use super::exchanges::{RequestKind, UpgradeOffer};
 use super::probe::{Probe, probe};
-use super::{Http1, State};
+use super::{Half, Http1, State};
 use crate::stream::{Direction, ExchangeId, ExchangeSink, Header, joined};
 
 /// As much of the held bytes is looked at to tell a request.
@@ -142,12 +142,14 @@ impl Http1 {
         used
     }
 
-    /// The direction of held bytes ended without an answer.
+    /// The direction ends: what is held of it, if anything, will have no answer. If that
+    /// is HTTP, its last message is still to be ended.
     pub(super) fn end_held<S>(&mut self, direction: Direction, sink: &mut S)
     where
         S: ExchangeSink + ?Sized,
     {
-        if direction == Direction::ToServer && !self.half(direction).buffer.is_empty() {
+        let holds = |half: &Half| matches!(half.state, State::Held) && !half.buffer.is_empty();
+        while direction == Direction::ToServer && holds(self.half(direction)) {
             self.stop_waiting(direction, sink);
         }
     }

@@ -870,6 +870,27 @@ fn switches() {
             &[c(UPGRADE), s("HTTP/1.1 101 x\r\nUpgr"), Step::GapS(20), s("\x01x")],
             &[">0 GET /ws -", ">0 end", "<0 101 incomplete", "<0 cut", ".0"],
         ),
+        (
+            "a cut answer, and HTTP in what was held to the end",
+            &[
+                c(UPGRADE),
+                s("HTTP/1.1 101 x\r\nUpgr"),
+                Step::GapS(20),
+                c("\x02\r\nPOST /a HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf"),
+                Step::EndC,
+            ],
+            &[
+                ">0 GET /ws -",
+                ">0 end",
+                "<0 101 incomplete",
+                "<0 cut",
+                ".0",
+                ">1 POST /a -",
+                ">1 body half",
+                ">1 cut",
+                ".1",
+            ],
+        ),
     ];
     check(rows);
 }
