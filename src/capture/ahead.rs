@@ -33,6 +33,7 @@ const LOOK_PERIOD: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct ReadAhead {
     way: Way,
+    slow: bool,
     stop: Arc<AtomicBool>,
 }
 
@@ -68,16 +69,23 @@ impl ReadAhead {
     ///
     /// No thread can be started.
     pub fn start(replay: Replay, stop: Arc<AtomicBool>) -> std::io::Result<Self> {
+        let slow = replay.is_slow();
         let alone = thread::available_parallelism().is_ok_and(|processors| processors.get() == 1);
-        if alone && !replay.is_slow() {
+        if alone && !slow {
             return Ok(Self::here(replay, stop));
         }
-        Ok(Self { way: Way::Thread(Thread::start(replay)?), stop })
+        Ok(Self { way: Way::Thread(Thread::start(replay)?), slow, stop })
     }
 
     /// Reads on the thread that asks.
     fn here(replay: Replay, stop: Arc<AtomicBool>) -> Self {
-        Self { way: Way::Here(Box::new(replay.with_block_size(OWN_BLOCK))), stop }
+        let slow = replay.is_slow();
+        Self { way: Way::Here(Box::new(replay.with_block_size(OWN_BLOCK))), slow, stop }
+    }
+
+    /// Whether a capture has to be unpacked, or may have to be waited for.
+    pub fn is_slow(&self) -> bool {
+        self.slow
     }
 
     /// Gives the next block and takes back the one before.

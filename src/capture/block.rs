@@ -62,6 +62,11 @@ impl Block {
         })
     }
 
+    /// The number of the first frame in its source; the others follow it.
+    pub fn first_number(&self) -> u64 {
+        self.first_number
+    }
+
     /// How many frames there are; a block may hold none.
     pub fn len(&self) -> usize {
         self.frames.len()

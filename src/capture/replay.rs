@@ -89,7 +89,7 @@ impl Replay {
     }
 
     /// Whether a capture has to be unpacked, or may have to be waited for.
-    pub(super) fn is_slow(&self) -> bool {
+    pub(crate) fn is_slow(&self) -> bool {
         self.slow
     }
 

@@ -110,6 +110,10 @@ impl BlockSource for Captures {
         self.captures.fill(block)
     }
 
+    fn may_wait(&self) -> bool {
+        self.captures.is_slow()
+    }
+
     fn accepts(&mut self, frame: &Frame<'_>) -> bool {
         self.filter.as_mut().is_none_or(|filter| filter.accepts(frame))
     }

@@ -28,6 +28,7 @@
 
 mod clock;
 mod coverage;
+mod dispatch;
 mod parallel;
 mod shard;
 mod statistics;
@@ -98,6 +99,11 @@ pub trait BlockSource: Send {
     /// Fills `block` with what comes next.
     fn fill(&mut self, block: &mut Block) -> Fill;
 
+    /// Whether what comes next may have to be waited for, as long as it may be.
+    fn may_wait(&self) -> bool {
+        true
+    }
+
     /// Whether a frame is to be looked at.
     fn accepts(&mut self, _frame: &Frame<'_>) -> bool {
         true
@@ -124,6 +130,10 @@ pub trait BlockSource: Send {
 impl BlockSource for Replay {
     fn fill(&mut self, block: &mut Block) -> Fill {
         Self::fill(self, block)
+    }
+
+    fn may_wait(&self) -> bool {
+        self.is_slow()
     }
 }
 

@@ -10,67 +10,46 @@
 //! Work goes round in batches, one per block. The merge waits for all workers'
 //! events of a batch and sorts them by the packet that caused them, so findings
 //! do not depend on the number of workers.
+//!
+//! Dispatcher and collector have a thread each, so that what is written does not hold
+//! up what comes in. Not so where two workers read what need not be waited for: there the
+//! calling thread is dispatcher, first worker and collector in one, and the second worker
+//! begins when there is much to read in the packets. What is encrypted, to hand over is
+//! more work than to look at (docs/benchmarks.md has the figures).
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::ops::Range;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::clock::{Clock, Tick};
+use super::clock::Tick;
+use super::dispatch::{Dealt, Dispatch, Notice, Work};
 use super::shard::Shard;
-use super::{BlockSource, Engine, EngineCounters, Keys, Statistics};
+use super::{BlockSource, Engine, Statistics};
 use crate::capture::{Block, Fill};
-use crate::decode::{Decoder, Outcome, Packet, Transport, TunnelPath};
 use crate::detect::{Collector, Event, Order};
 use crate::findings::FindingSink;
-use crate::flow::{FlowHasher, Moment, PacketKey};
-use crate::signature::Matcher;
-use crate::stream::tls::KeyStore;
-use crate::time::Timestamp;
 
 /// Batches that may be under way: enough to keep all busy, few enough to bound
 /// memory.
 const BATCHES_PER_WORKER: usize = 2;
 
-/// Where a packet's payload lies.
-#[derive(Clone, Debug)]
-enum Payload {
-    /// In the frame of that index in the block.
-    Frame { index: usize, range: Range<usize> },
-    /// In the batch's own bytes: put together from fragments.
-    Copied(Range<usize>),
-}
+/// Two workers, of whom one may do more than work.
+const PAIR: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
-/// A packet on its way to a worker.
-#[derive(Clone, Debug)]
-struct Parcel {
-    at: Moment,
-    key: PacketKey,
-    number: u64,
-    time: Timestamp,
-    source: crate::capture::SourceId,
-    transport: Transport,
-    missing: u32,
-    tunnel: TunnelPath,
-    payload: Payload,
-}
+/// Two share the work once so many bytes had to be read, beyond handshakes and heads...
+const SHARED_BYTES: u64 = 4 << 20;
 
-#[derive(Debug)]
-enum Item {
-    Packet(Parcel),
-    Tick(Tick),
-    Keys(Arc<KeyStore>),
-    Signatures(Arc<Matcher>),
-}
+/// ...and they were more than this part of all: below that, to hand over costs more.
+const SHARED_PART: u64 = 4;
 
-/// The work of one worker for one block.
+/// A block and a worker's work for it.
 #[derive(Debug)]
 struct Batch {
     block: Arc<Block>,
-    items: Vec<Item>,
-    copies: Vec<u8>,
+    work: Work,
     /// Whether the worker is to tell its counters.
     counted: bool,
 }
@@ -83,18 +62,6 @@ struct Done {
     counters: Option<Box<Statistics>>,
 }
 
-/// A batch as the collector hears of it from the dispatcher.
-#[derive(Debug)]
-struct Announced {
-    ticks: Vec<Tick>,
-    /// When its last frame was captured.
-    through: Option<Timestamp>,
-    /// What takes the place of policy and signatures, from this batch on.
-    update: Option<Engine>,
-    /// What the dispatcher counted, where all counters are asked for.
-    counters: Option<Box<Statistics>>,
-}
-
 /// Spreads the blocks of `source` over `workers` threads.
 pub(super) fn run(
     engine: &Engine,
@@ -102,103 +69,215 @@ pub(super) fn run(
     source: &mut (impl BlockSource + ?Sized),
     sink: &mut dyn FindingSink,
 ) -> Statistics {
-    let workers = workers.get();
-    let mut collector = engine.collector();
-    let (announce, announced) = bounded::<Announced>(workers * BATCHES_PER_WORKER);
-    let (recycle, recycled) = bounded::<Block>(workers * BATCHES_PER_WORKER + 2);
-    let mut statistics = Statistics::default();
-    thread::scope(|scope| {
-        let mut inboxes = Vec::new();
-        let mut outboxes = Vec::new();
-        let mut threads = Vec::new();
-        for _ in 0..workers {
-            let (to_worker, inbox) = bounded::<Batch>(BATCHES_PER_WORKER);
-            let (outbox, from_worker) = bounded::<Done>(BATCHES_PER_WORKER);
-            inboxes.push(to_worker);
-            outboxes.push(from_worker);
-            let shard = engine.shard();
-            threads.push(scope.spawn(move || work(shard, &inbox, &outbox)));
-        }
-        let mut decoder = engine.decoder();
-        let dispatcher = scope.spawn(move || {
-            let mut dispatch = Dispatch::new(engine, inboxes, announce);
-            loop {
-                let mut block = recycled.try_recv().unwrap_or_default();
-                match source.fill(&mut block) {
-                    Fill::Block => dispatch.block(block, source, &mut decoder),
-                    Fill::End => break,
-                }
+    thread::scope(|scope| match workers {
+        PAIR if !source.may_wait() => run_pair(scope, engine, SHARED_BYTES, source, sink),
+        _ => run_apart(scope, engine, workers, source, sink),
+    })
+}
+
+/// Dispatcher, workers and collector on threads of their own; the calling one collects.
+fn run_apart<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    engine: &'scope Engine,
+    workers: NonZeroUsize,
+    source: &'scope mut (impl BlockSource + ?Sized),
+    sink: &mut dyn FindingSink,
+) -> Statistics {
+    let batches = workers.get() * BATCHES_PER_WORKER;
+    let (announce, announced) = bounded::<Notice>(batches);
+    let (recycle, recycled) = bounded::<Block>(batches + 2);
+    let mut crew = Crew::default();
+    (0..workers.get()).for_each(|_| crew.start(scope, engine.shard()));
+    let inboxes = std::mem::take(&mut crew.inboxes);
+    let dispatcher = scope.spawn(move || {
+        let mut dispatch = Dispatch::new(engine, workers);
+        loop {
+            let mut block = recycled.try_recv().unwrap_or_default();
+            if source.fill(&mut block) == Fill::End {
+                break;
             }
-            decoder.finish();
-            (decoder, dispatch.counters())
-        });
-        while let Ok(Announced { ticks, through, update, mut counters }) = announced.recv() {
-            if let Some(Engine { policy, signatures, .. }) = update {
-                collector.renew(policy, signatures);
+            let Dealt { work, notice } = dispatch.deal(&block, source, None, inboxes.len());
+            let counted = notice.counters.is_some();
+            // Announced before the work is handed out, so that the collector is
+            // ready to take results whatever the workers' pace.
+            if announce.send(notice).is_err() {
+                break;
             }
-            let mut events = Vec::new();
-            for outbox in &outboxes {
-                let Ok(done) = outbox.recv() else { break };
-                events.extend(done.events);
-                if let (Some(sum), Some(part)) = (&mut counters, &done.counters) {
-                    sum.merge(part);
-                }
-                if let Some(mut block) = done.block.and_then(Arc::into_inner) {
-                    // A ring waits for its memory.
-                    block.release();
-                    // A full channel only means that there are blocks enough.
-                    let _ = recycle.try_send(block);
-                }
-            }
-            merge(events, &ticks, &mut collector, sink);
-            if let Some(mut counters) = counters {
-                counters.collector = collector.counters();
-                sink.statistics(&counters);
-            }
-            sink.block_end(through);
+            hand_out(&inboxes, &Arc::new(block), work, counted);
         }
-        let mut events = Vec::new();
-        for outbox in &outboxes {
-            events.extend(outbox.recv().into_iter().flat_map(|done| done.events));
-        }
-        merge(events, &[], &mut collector, sink);
-        collector.finish(sink);
-        if let Ok((decoder, counters)) = dispatcher.join() {
-            statistics.decode = *decoder.counters();
-            statistics.engine = counters;
-        }
-        for thread in threads {
-            if let Ok(shard) = thread.join() {
-                shard.add_to(&mut statistics);
-            }
-        }
+        dispatch.finish();
+        dispatch.statistics()
     });
+    let mut collector = engine.collector();
+    while let Ok(notice) = announced.recv() {
+        if let Some(block) = crew.collect(notice, None, &mut collector, sink) {
+            // A full channel only means that there are blocks enough.
+            let _ = recycle.try_send(block);
+        }
+    }
+    crew.collect_rest(Vec::new(), &mut collector, sink);
+    let mut statistics = dispatcher.join().unwrap_or_default();
+    crew.add_to(&mut statistics);
     statistics.collector = collector.counters();
     statistics
 }
 
-fn work(mut shard: Shard, inbox: &Receiver<Batch>, outbox: &Sender<Done>) -> Shard {
-    while let Ok(Batch { block, items, copies, counted }) = inbox.recv() {
-        shard.set_pressure(block.pressure());
-        for item in items {
-            match item {
-                Item::Tick(tick) => shard.advance(tick),
-                Item::Keys(keys) => shard.set_keys(keys),
-                Item::Signatures(matcher) => shard.set_matcher(matcher),
-                Item::Packet(parcel) => {
-                    if let Some(payload) = parcel.payload.resolve(&block, &copies) {
-                        shard.on_packet(parcel.at, &parcel.key, &parcel.packet(payload));
-                    }
-                }
+/// The calling thread does everything, up to where a second worker is of use.
+fn run_pair<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    engine: &Engine,
+    shared_bytes: u64,
+    source: &mut (impl BlockSource + ?Sized),
+    sink: &mut dyn FindingSink,
+) -> Statistics {
+    let mut crew = Crew::default();
+    let mut dispatch = Dispatch::new(engine, PAIR);
+    let mut own = engine.shard();
+    let mut collector = engine.collector();
+    let mut spare = Vec::new();
+    let mut under_way = VecDeque::new();
+    loop {
+        let mut block = spare.pop().unwrap_or_default();
+        if source.fill(&mut block) == Fill::End {
+            break;
+        }
+        let delivered = own.delivered_bytes();
+        let is_much =
+            delivered > shared_bytes && delivered > dispatch.payload_bytes() / SHARED_PART;
+        if crew.is_empty() && is_much {
+            let mut other = engine.shard();
+            dispatch.tell_late(&mut other);
+            crew.start(scope, other);
+        }
+        let Dealt { work, notice } = dispatch.deal(&block, source, Some(&mut own), crew.len());
+        let counted = notice.counters.is_some();
+        let block = Arc::new(block);
+        crew.hand_out(&block, work, counted);
+        under_way.push_back((notice, Done::of(&mut own, block, counted)));
+        while under_way.len() > crew.len() * BATCHES_PER_WORKER
+            && let Some((notice, done)) = under_way.pop_front()
+        {
+            spare.extend(crew.collect(notice, Some(done), &mut collector, sink));
+        }
+    }
+    crew.dismiss();
+    dispatch.finish();
+    own.finish();
+    for (notice, done) in under_way {
+        crew.collect(notice, Some(done), &mut collector, sink);
+    }
+    crew.collect_rest(own.take_events(), &mut collector, sink);
+    let mut statistics = dispatch.statistics();
+    own.add_to(&mut statistics);
+    crew.add_to(&mut statistics);
+    statistics.collector = collector.counters();
+    statistics
+}
+
+/// The workers that have threads.
+#[derive(Default)]
+struct Crew<'scope> {
+    inboxes: Vec<Sender<Batch>>,
+    outboxes: Vec<Receiver<Done>>,
+    threads: Vec<ScopedJoinHandle<'scope, Shard>>,
+}
+
+impl<'scope> Crew<'scope> {
+    fn start(&mut self, scope: &'scope Scope<'scope, '_>, shard: Shard) {
+        let (to_worker, inbox) = bounded(BATCHES_PER_WORKER);
+        let (outbox, from_worker) = bounded(BATCHES_PER_WORKER);
+        self.inboxes.push(to_worker);
+        self.outboxes.push(from_worker);
+        self.threads.push(scope.spawn(move || work(shard, &inbox, &outbox)));
+    }
+
+    fn len(&self) -> usize {
+        self.threads.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.threads.is_empty()
+    }
+
+    /// There will be no more work.
+    fn dismiss(&mut self) {
+        self.inboxes.clear();
+    }
+
+    fn hand_out(&self, block: &Arc<Block>, work: Vec<Work>, counted: bool) {
+        hand_out(&self.inboxes, block, work, counted);
+    }
+
+    /// Collects what came of a batch; its block, if it may be filled again.
+    fn collect(
+        &self,
+        notice: Notice,
+        own: Option<Done>,
+        collector: &mut Collector,
+        sink: &mut dyn FindingSink,
+    ) -> Option<Block> {
+        let Notice { ticks, through, update, mut counters } = notice;
+        if let Some(Engine { policy, signatures, .. }) = update {
+            collector.renew(policy, signatures);
+        }
+        let mut events = Vec::new();
+        let mut free = None;
+        let others = self.outboxes.iter().map_while(|outbox| outbox.recv().ok());
+        for done in own.into_iter().chain(others) {
+            events.extend(done.events);
+            if let (Some(sum), Some(part)) = (&mut counters, &done.counters) {
+                sum.merge(part);
+            }
+            free = free.or(done.block.and_then(Arc::into_inner));
+        }
+        if let Some(block) = &mut free {
+            // A ring waits for its memory.
+            block.release();
+        }
+        merge(events, &ticks, collector, sink);
+        if let Some(mut counters) = counters {
+            counters.collector = collector.counters();
+            sink.statistics(&counters);
+        }
+        sink.block_end(through);
+        free
+    }
+
+    /// Collects what came of the end.
+    fn collect_rest(
+        &self,
+        mut events: Vec<Event>,
+        collector: &mut Collector,
+        sink: &mut dyn FindingSink,
+    ) {
+        for outbox in &self.outboxes {
+            events.extend(outbox.recv().into_iter().flat_map(|done| done.events));
+        }
+        merge(events, &[], collector, sink);
+        collector.finish(sink);
+    }
+
+    /// Adds what they counted.
+    fn add_to(&mut self, statistics: &mut Statistics) {
+        for thread in self.threads.drain(..) {
+            if let Ok(shard) = thread.join() {
+                shard.add_to(statistics);
             }
         }
-        let counters = counted.then(|| {
-            let mut counters = Box::new(Statistics::default());
-            shard.add_to(&mut counters);
-            counters
-        });
-        let done = Done { events: shard.take_events(), block: Some(block), counters };
-        if outbox.send(done).is_err() {
+    }
+}
+
+fn hand_out(inboxes: &[Sender<Batch>], block: &Arc<Block>, work: Vec<Work>, counted: bool) {
+    for (inbox, work) in inboxes.iter().zip(work) {
+        // A worker is gone only if it panicked, which the join will show.
+        let _ = inbox.send(Batch { block: Arc::clone(block), work, counted });
+    }
+}
+
+fn work(mut shard: Shard, inbox: &Receiver<Batch>, outbox: &Sender<Done>) -> Shard {
+    while let Ok(Batch { block, work, counted }) = inbox.recv() {
+        work.run(&block, &mut shard);
+        if outbox.send(Done::of(&mut shard, block, counted)).is_err() {
             return shard;
         }
     }
@@ -206,6 +285,17 @@ fn work(mut shard: Shard, inbox: &Receiver<Batch>, outbox: &Sender<Done>) -> Sha
     // The collector is gone only if its thread panicked; nothing is left to do.
     let _ = outbox.send(Done { events: shard.take_events(), block: None, counters: None });
     shard
+}
+
+impl Done {
+    fn of(shard: &mut Shard, block: Arc<Block>, counted: bool) -> Self {
+        let counters = counted.then(|| {
+            let mut counters = Box::new(Statistics::default());
+            shard.add_to(&mut counters);
+            counters
+        });
+        Self { events: shard.take_events(), block: Some(block), counters }
+    }
 }
 
 /// Sorts a batch's events and feeds them to the collector, ticks in between.
@@ -228,156 +318,41 @@ fn merge(
     }
 }
 
-struct Dispatch {
-    inboxes: Vec<Sender<Batch>>,
-    announce: Sender<Announced>,
-    clock: Clock,
-    hasher: FlowHasher,
-    keys: Keys,
-}
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
 
-impl Dispatch {
-    fn new(engine: &Engine, inboxes: Vec<Sender<Batch>>, announce: Sender<Announced>) -> Self {
-        let hasher = engine.hasher.clone();
-        let keys = Keys::new(Arc::clone(&engine.keys));
-        Self { inboxes, announce, clock: Clock::default(), hasher, keys }
+    use super::*;
+    use crate::capture::{Inputs, Replay};
+    use crate::findings::Row;
+
+    fn source(path: &Path) -> Replay {
+        Replay::new(Inputs::expand([path])).with_block_size(4096)
     }
 
-    fn counters(&self) -> EngineCounters {
-        EngineCounters { frames: self.clock.packets(), secrets_dropped: self.keys.dropped() }
-    }
-
-    fn block(
-        &mut self,
-        block: Block,
-        source: &mut (impl BlockSource + ?Sized),
-        decoder: &mut Decoder,
-    ) {
-        let Some(workers) = NonZeroUsize::new(self.inboxes.len()) else { return };
-        let shards = workers.get();
-        let room = block.len() / shards + block.len() / 8;
-        let mut items: Vec<Vec<Item>> = (0..shards).map(|_| Vec::with_capacity(room)).collect();
-        let mut copies: Vec<Vec<u8>> = vec![Vec::new(); shards];
-        let mut ticks = Vec::new();
-        let update = source.update();
-        if let Some(engine) = &update {
-            self.keys.replace(&engine.keys);
-            for items in &mut items {
-                items.push(Item::Keys(Arc::clone(&engine.keys)));
-                items.push(Item::Signatures(Arc::clone(&engine.matcher)));
-            }
-        }
-        let came = source.keys().map(|part| self.keys.extend(part));
-        let carried = block.secrets().iter().filter(|secrets| self.keys.take_in(secrets)).count();
-        if came.is_some() || carried > 0 {
-            let keys = &self.keys.store;
-            items.iter_mut().for_each(|items| items.push(Item::Keys(Arc::clone(keys))));
-        }
-        self.clock.show(block.clock());
-        for (index, frame) in block.frames().enumerate() {
-            let wanted = source.accepts(&frame);
-            let tick = match wanted {
-                true => self.clock.on_frame(frame.source, frame.time),
-                false => self.clock.on_unwanted(frame.source, frame.time),
-            };
-            if let Some(tick) = tick {
-                ticks.push(tick);
-                items.iter_mut().for_each(|items| items.push(Item::Tick(tick)));
-            }
-            if !wanted {
+    /// The second worker may begin in the midst of flows, and of what is encrypted.
+    #[test]
+    fn findings_do_not_depend_on_when_work_is_shared() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/pcaps"));
+        let engine = Engine::builder().build().unwrap();
+        let mut shared = 0;
+        for entry in folder.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            if !path.extension().is_some_and(|it| it == "pcap" || it == "pcapng") {
                 continue;
             }
-            let (packet, reassembled) = match decoder.decode_at(&frame, self.clock.frame_time()) {
-                Outcome::Packet(packet) => (packet, false),
-                Outcome::Reassembled(packet) => (packet, true),
-                Outcome::Skipped(_) => continue,
-            };
-            let key = self.hasher.key(&packet);
-            // A QUIC connection may move to other endpoints: whoever owns it must
-            // see all datagrams.
-            let shard = match packet.transport {
-                Transport::Tcp(_) => key.shard(workers),
-                Transport::Udp => 0,
-            };
-            let (Some(items), Some(copies)) = (items.get_mut(shard), copies.get_mut(shard)) else {
-                continue;
-            };
-            let payload = if reassembled {
-                let start = copies.len();
-                copies.extend_from_slice(packet.payload);
-                Payload::Copied(start..copies.len())
-            } else {
-                let start = packet.payload.as_ptr().addr() - frame.data.as_ptr().addr();
-                Payload::Frame { index, range: start..start + packet.payload.len() }
-            };
-            items.push(Item::Packet(Parcel::new(self.clock.moment(), key, &packet, payload)));
+            let mut alone: Vec<Row> = Vec::new();
+            engine.replay(NonZeroUsize::MIN, &mut source(&path), &mut alone);
+            for bytes in [0, 3_000, 30_000] {
+                let mut pair: Vec<Row> = Vec::new();
+                let statistics = thread::scope(|scope| {
+                    run_pair(scope, &engine, bytes, &mut source(&path), &mut pair)
+                });
+                assert_eq!(pair, alone, "{} from {bytes} bytes on", path.display());
+                shared += usize::from(statistics.workers.iter().all(|it| it.packets > 0))
+                    * (statistics.workers.len() - 1);
+            }
         }
-        if block.is_empty()
-            && let Some(tick) = self.clock.on_silence()
-        {
-            ticks.push(tick);
-            items.iter_mut().for_each(|items| items.push(Item::Tick(tick)));
-        }
-        let counted = source.wants_statistics();
-        let counters = counted.then(|| {
-            let mut counters = Box::new(Statistics::default());
-            counters.decode = *decoder.counters();
-            counters.engine = self.counters();
-            counters
-        });
-        let block = Arc::new(block);
-        // Announced before the work is handed out, so that the collector is
-        // ready to take results whatever the workers' pace.
-        if self
-            .announce
-            .send(Announced { ticks, through: block.last_time(), update, counters })
-            .is_err()
-        {
-            return;
-        }
-        for ((inbox, items), copies) in self.inboxes.iter().zip(items).zip(copies) {
-            // A worker is gone only if it panicked, which the join will show.
-            let _ = inbox.send(Batch { block: Arc::clone(&block), items, copies, counted });
-        }
-    }
-}
-
-impl Parcel {
-    fn new(at: Moment, key: PacketKey, packet: &Packet<'_>, payload: Payload) -> Self {
-        Self {
-            at,
-            key,
-            number: packet.number,
-            time: packet.time,
-            source: packet.source,
-            transport: packet.transport,
-            missing: packet.missing,
-            tunnel: packet.tunnel,
-            payload,
-        }
-    }
-
-    fn packet<'a>(&self, payload: &'a [u8]) -> Packet<'a> {
-        let (src, dst) = self.key.way();
-        Packet {
-            number: self.number,
-            time: self.time,
-            source: self.source,
-            src,
-            dst,
-            transport: self.transport,
-            payload,
-            missing: self.missing,
-            tunnel: self.tunnel,
-        }
-    }
-}
-
-impl Payload {
-    fn resolve<'a>(&self, block: &'a Block, copies: &'a [u8]) -> Option<&'a [u8]> {
-        match self {
-            Self::Frame { index, range } => block.frame(*index)?.data.get(range.clone()),
-            Self::Copied(range) => copies.get(range.clone()),
-        }
+        assert!(shared > 50, "{shared}");
     }
 }

@@ -34,6 +34,16 @@ impl Shard {
         self.table.on_keyed_packet(at, key, packet, &mut self.observer);
     }
 
+    /// Whether it holds the flow of that key.
+    pub(super) fn has(&mut self, key: &PacketKey) -> bool {
+        self.table.has(key)
+    }
+
+    /// Bytes of streams and datagrams that had to be read so far.
+    pub(super) const fn delivered_bytes(&self) -> u64 {
+        self.table.counters().delivered_bytes
+    }
+
     /// Ends what has timed out.
     pub(super) fn advance(&mut self, tick: Tick) {
         self.observer.at(tick.ordinal, Phase::Tick);

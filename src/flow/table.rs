@@ -228,6 +228,11 @@ impl<S> FlowTable<S> {
         self.len() == 0
     }
 
+    /// Whether the flow of that key is held.
+    pub fn has(&mut self, key: &PacketKey) -> bool {
+        self.find(key).is_some()
+    }
+
     /// Bytes allocated, without what the handler's states own.
     pub fn memory(&self) -> usize {
         self.index.allocation_size()

@@ -77,6 +77,10 @@ impl BlockSource for Files {
     fn fill(&mut self, block: &mut Block) -> Fill {
         self.0.fill(block)
     }
+
+    fn may_wait(&self) -> bool {
+        false
+    }
 }
 
 struct Memory {

@@ -1,0 +1,343 @@
+//! Hands packets out: blocks in, work for each worker out, dealt by flow.
+//!
+//! A packet is decoded and its key hashed once, here; what a worker gets beside the block
+//! is a small parcel for each packet of its flows, and in its place among them what all
+//! workers have to know.
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::clock::{Clock, Tick};
+use super::shard::Shard;
+use super::{BlockSource, Engine, EngineCounters, Keys, Statistics};
+use crate::capture::{Block, Frame};
+use crate::decode::{Decoder, Outcome, Packet, Transport, TunnelPath};
+use crate::flow::{FlowHasher, Moment, PacketKey};
+use crate::signature::Matcher;
+use crate::stream::tls::KeyStore;
+use crate::time::Timestamp;
+
+/// What the range of a packet's payload is of.
+#[derive(Clone, Copy, Debug)]
+enum Whence {
+    Frame,
+    /// The work's own bytes: put together from fragments.
+    Copies,
+}
+
+/// A packet on its way to a worker: what cannot be had from its block at once.
+#[derive(Debug)]
+struct Parcel {
+    at: Moment,
+    key: PacketKey,
+    time: Timestamp,
+    transport: Transport,
+    /// The frame's index in the block.
+    index: u32,
+    payload: Range<u32>,
+    whence: Whence,
+    missing: u32,
+    tunnel: TunnelPath,
+}
+
+#[derive(Debug)]
+enum Item {
+    Packet(Parcel),
+    News(News),
+}
+
+/// What all workers have to know.
+#[derive(Clone, Debug)]
+enum News {
+    Tick(Tick),
+    Keys(Arc<KeyStore>),
+    Signatures(Arc<Matcher>),
+}
+
+/// The work of one worker for one block.
+#[derive(Debug)]
+pub(super) struct Work {
+    items: Vec<Item>,
+    copies: Vec<u8>,
+}
+
+impl News {
+    fn tell(&self, shard: &mut Shard) {
+        match self {
+            Self::Tick(tick) => shard.advance(*tick),
+            Self::Keys(keys) => shard.set_keys(Arc::clone(keys)),
+            Self::Signatures(matcher) => shard.set_matcher(Arc::clone(matcher)),
+        }
+    }
+}
+
+/// What was made of a block.
+#[derive(Debug)]
+pub(super) struct Dealt {
+    /// For each worker that has to be handed its work.
+    pub(super) work: Vec<Work>,
+    pub(super) notice: Notice,
+}
+
+/// What the collector has to know of a block beside its events.
+#[derive(Debug)]
+pub(super) struct Notice {
+    pub(super) ticks: Vec<Tick>,
+    /// When the last frame was captured.
+    pub(super) through: Option<Timestamp>,
+    /// What takes the place of policy and signatures, from this block on.
+    pub(super) update: Option<Engine>,
+    /// What was counted up to here, where all counters are asked for.
+    pub(super) counters: Option<Box<Statistics>>,
+}
+
+/// Decodes packets and deals them out.
+#[derive(Debug)]
+pub(super) struct Dispatch {
+    workers: NonZeroUsize,
+    payload_bytes: u64,
+    decoder: Decoder,
+    clock: Clock,
+    hasher: FlowHasher,
+    keys: Keys,
+    matcher: Arc<Matcher>,
+}
+
+impl Dispatch {
+    pub(super) fn new(engine: &Engine, workers: NonZeroUsize) -> Self {
+        Self {
+            workers,
+            payload_bytes: 0,
+            decoder: engine.decoder(),
+            clock: Clock::default(),
+            hasher: engine.hasher.clone(),
+            keys: Keys::new(Arc::clone(&engine.keys)),
+            matcher: Arc::clone(&engine.matcher),
+        }
+    }
+
+    /// The input is over.
+    pub(super) fn finish(&mut self) {
+        self.decoder.finish();
+    }
+
+    /// What was counted here so far.
+    pub(super) fn statistics(&self) -> Statistics {
+        Statistics {
+            decode: *self.decoder.counters(),
+            engine: EngineCounters {
+                frames: self.clock.packets(),
+                secrets_dropped: self.keys.dropped(),
+            },
+            ..Statistics::default()
+        }
+    }
+
+    /// Bytes that TCP and UDP carried so far.
+    pub(super) const fn payload_bytes(&self) -> u64 {
+        self.payload_bytes
+    }
+
+    /// Tells a worker who comes later what holds by now.
+    pub(super) fn tell_late(&self, shard: &mut Shard) {
+        News::Keys(Arc::clone(&self.keys.store)).tell(shard);
+        News::Signatures(Arc::clone(&self.matcher)).tell(shard);
+    }
+
+    /// Deals out a block to `others`, each of whom gets its [`Work`]. The first worker
+    /// may be at hand: to `own` go, at once, the flows of those who are not there and
+    /// those that it has already.
+    pub(super) fn deal(
+        &mut self,
+        block: &Block,
+        source: &mut (impl BlockSource + ?Sized),
+        own: Option<&mut Shard>,
+        others: usize,
+    ) -> Dealt {
+        // Flows are not spread evenly.
+        let room = block.len() / self.workers + block.len() / 8;
+        let work = (0..others).map(|_| Work::for_packets(room)).collect();
+        let mut hands = Hands { work, own };
+        if let Some(own) = &mut hands.own {
+            own.set_pressure(block.pressure());
+        }
+        let update = source.update();
+        self.take_in_news(block, source, update.as_ref(), &mut hands);
+        let ticks = self.take_in_frames(block, source, &mut hands);
+        let counters = source.wants_statistics().then(|| Box::new(self.statistics()));
+        let notice = Notice { ticks, through: block.last_time(), update, counters };
+        Dealt { work: hands.work, notice }
+    }
+
+    /// What holds from this block on.
+    fn take_in_news(
+        &mut self,
+        block: &Block,
+        source: &mut (impl BlockSource + ?Sized),
+        update: Option<&Engine>,
+        hands: &mut Hands<'_>,
+    ) {
+        if let Some(engine) = update {
+            self.keys.replace(&engine.keys);
+            self.matcher = Arc::clone(&engine.matcher);
+            hands.tell(&News::Keys(Arc::clone(&engine.keys)));
+            hands.tell(&News::Signatures(Arc::clone(&engine.matcher)));
+        }
+        let came = source.keys().map(|part| self.keys.extend(part));
+        let carried = block.secrets().iter().filter(|secrets| self.keys.take_in(secrets)).count();
+        if came.is_some() || carried > 0 {
+            hands.tell(&News::Keys(Arc::clone(&self.keys.store)));
+        }
+    }
+
+    fn take_in_frames(
+        &mut self,
+        block: &Block,
+        source: &mut (impl BlockSource + ?Sized),
+        hands: &mut Hands<'_>,
+    ) -> Vec<Tick> {
+        let mut ticks = Vec::new();
+        self.clock.show(block.clock());
+        for (index, frame) in (0..).zip(block.frames()) {
+            let wanted = source.accepts(&frame);
+            let tick = match wanted {
+                true => self.clock.on_frame(frame.source, frame.time),
+                false => self.clock.on_unwanted(frame.source, frame.time),
+            };
+            if let Some(tick) = tick {
+                ticks.push(tick);
+                hands.tell(&News::Tick(tick));
+            }
+            if wanted {
+                self.take_in_frame(index, &frame, hands);
+            }
+        }
+        if block.is_empty()
+            && let Some(tick) = self.clock.on_silence()
+        {
+            ticks.push(tick);
+            hands.tell(&News::Tick(tick));
+        }
+        ticks
+    }
+
+    #[inline]
+    fn take_in_frame(&mut self, index: u32, frame: &Frame<'_>, hands: &mut Hands<'_>) {
+        let (packet, whence) = match self.decoder.decode_at(frame, self.clock.frame_time()) {
+            Outcome::Packet(packet) => (packet, Whence::Frame),
+            Outcome::Reassembled(packet) => (packet, Whence::Copies),
+            Outcome::Skipped(_) => return,
+        };
+        let key = self.hasher.key(&packet);
+        // A QUIC connection may move to other endpoints: whoever owns it must see all
+        // datagrams.
+        let worker = match packet.transport {
+            Transport::Tcp(_) => key.shard(self.workers),
+            Transport::Udp => 0,
+        };
+        self.payload_bytes += packet.payload.len() as u64;
+        let at = self.clock.moment();
+        if let Some(work) = hands.other(worker, &key) {
+            work.hand_over(at, key, &packet, (index, frame.data), whence);
+        } else if let Some(own) = &mut hands.own {
+            own.on_packet(at, &key, &packet);
+        }
+    }
+}
+
+/// Who is dealt to.
+struct Hands<'a> {
+    work: Vec<Work>,
+    own: Option<&'a mut Shard>,
+}
+
+impl Hands<'_> {
+    /// The work of `worker`, if it is to have the flow and is not at hand.
+    fn other(&mut self, worker: usize, key: &PacketKey) -> Option<&mut Work> {
+        let Some(own) = &mut self.own else { return self.work.get_mut(worker) };
+        let work = self.work.get_mut(worker.checked_sub(1)?)?;
+        (!own.has(key)).then_some(work)
+    }
+
+    /// Lets all workers know, in its turn.
+    fn tell(&mut self, news: &News) {
+        self.work.iter_mut().for_each(|work| work.items.push(Item::News(news.clone())));
+        if let Some(own) = &mut self.own {
+            news.tell(own);
+        }
+    }
+}
+
+impl Work {
+    fn for_packets(packets: usize) -> Self {
+        Self { items: Vec::with_capacity(packets), copies: Vec::new() }
+    }
+
+    /// Does it, in its order; `block` is the one that it was dealt from.
+    pub(super) fn run(&self, block: &Block, shard: &mut Shard) {
+        shard.set_pressure(block.pressure());
+        for item in &self.items {
+            match item {
+                Item::News(news) => news.tell(shard),
+                Item::Packet(parcel) => {
+                    if let Some(packet) = parcel.packet(block, &self.copies) {
+                        shard.on_packet(parcel.at, &parcel.key, &packet);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds a packet that was decoded from `frame`, or put together at it.
+    fn hand_over(
+        &mut self,
+        at: Moment,
+        key: PacketKey,
+        packet: &Packet<'_>,
+        (index, frame): (u32, &[u8]),
+        whence: Whence,
+    ) {
+        let start = match whence {
+            Whence::Frame => packet.payload.as_ptr().addr() - frame.as_ptr().addr(),
+            Whence::Copies => {
+                self.copies.extend_from_slice(packet.payload);
+                self.copies.len() - packet.payload.len()
+            }
+        };
+        let (start, len) = (start as u32, packet.payload.len() as u32);
+        self.items.push(Item::Packet(Parcel {
+            at,
+            key,
+            time: packet.time,
+            transport: packet.transport,
+            index,
+            payload: start..start + len,
+            whence,
+            missing: packet.missing,
+            tunnel: packet.tunnel,
+        }));
+    }
+}
+
+impl Parcel {
+    /// The packet, of its block and of what was put together for it.
+    fn packet<'a>(&self, block: &'a Block, copies: &'a [u8]) -> Option<Packet<'a>> {
+        let bytes = match self.whence {
+            Whence::Frame => block.frame(self.index as usize)?.data,
+            Whence::Copies => copies,
+        };
+        let (src, dst) = self.key.way();
+        Some(Packet {
+            number: block.first_number() + u64::from(self.index),
+            time: self.time,
+            source: block.source(),
+            src,
+            dst,
+            transport: self.transport,
+            payload: bytes.get(self.payload.start as usize..self.payload.end as usize)?,
+            missing: self.missing,
+            tunnel: self.tunnel,
+        })
+    }
+}
