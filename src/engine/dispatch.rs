@@ -224,12 +224,10 @@ impl Dispatch {
 
     #[inline]
     fn take_in_frame(&mut self, index: u32, frame: &Frame<'_>, hands: &mut Hands<'_>) {
-        let (packet, whence) = match self.decoder.decode_at(frame, self.clock.frame_time()) {
-            Outcome::Packet(packet) => (packet, Whence::Frame),
-            Outcome::Reassembled(packet) => (packet, Whence::Copies),
-            Outcome::Skipped(_) => return,
-        };
-        let key = self.hasher.key(&packet);
+        // Not moved out of the outcome: that would wait for what was just written.
+        let outcome = self.decoder.decode_at(frame, self.clock.frame_time());
+        let Some(packet) = outcome.as_packet() else { return };
+        let key = self.hasher.key(packet);
         // A QUIC connection may move to other endpoints: whoever owns it must see all
         // datagrams.
         let worker = match packet.transport {
@@ -239,9 +237,13 @@ impl Dispatch {
         self.payload_bytes += packet.payload.len() as u64;
         let at = self.clock.moment();
         if let Some(work) = hands.other(worker, &key) {
-            work.hand_over(at, key, &packet, (index, frame.data), whence);
+            let whence = match outcome {
+                Outcome::Reassembled(_) => Whence::Copies,
+                _ => Whence::Frame,
+            };
+            work.hand_over(at, &key, packet, (index, frame.data), whence);
         } else if let Some(own) = &mut hands.own {
-            own.on_packet(at, &key, &packet);
+            own.on_packet(at, &key, packet);
         }
     }
 }
@@ -293,7 +295,7 @@ impl Work {
     fn hand_over(
         &mut self,
         at: Moment,
-        key: PacketKey,
+        key: &PacketKey,
         packet: &Packet<'_>,
         (index, frame): (u32, &[u8]),
         whence: Whence,
@@ -308,7 +310,7 @@ impl Work {
         let (start, len) = (start as u32, packet.payload.len() as u32);
         self.items.push(Item::Packet(Parcel {
             at,
-            key,
+            key: *key,
             time: packet.time,
             transport: packet.transport,
             index,
