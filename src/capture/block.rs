@@ -240,10 +240,36 @@ pub struct Frames<'a> {
     end: usize,
 }
 
+/// Headers that are fetched at once: another core has written them, and one wait for all
+/// is shorter than one for each.
+const FETCHED: usize = 16;
+
+/// Bytes of a frame in the cache lines of its headers: a type of the link layer, and flags
+/// of TCP.
+const IN_HEADERS: [usize; 2] = [12, 47];
+
+impl Frames<'_> {
+    /// Looks at the headers of the next frames, all at once.
+    fn fetch(&self) {
+        let captured = self.block.captured();
+        let mut seen = 0;
+        for frame in self.block.frames.iter().skip(self.next).take(FETCHED) {
+            for at in IN_HEADERS {
+                seen |= captured.get(frame.offset as usize + at).copied().unwrap_or_default();
+            }
+        }
+        std::hint::black_box(seen);
+    }
+}
+
 impl<'a> Iterator for Frames<'a> {
     type Item = Frame<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Frame<'a>> {
+        if self.next.is_multiple_of(FETCHED) {
+            self.fetch();
+        }
         let frame = self.block.frame(self.next)?;
         self.next += 1;
         Some(frame)

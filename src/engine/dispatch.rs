@@ -228,15 +228,9 @@ impl Dispatch {
         let outcome = self.decoder.decode_at(frame, self.clock.frame_time());
         let Some(packet) = outcome.as_packet() else { return };
         let key = self.hasher.key(packet);
-        // A QUIC connection may move to other endpoints: whoever owns it must see all
-        // datagrams.
-        let worker = match packet.transport {
-            Transport::Tcp(_) => key.shard(self.workers),
-            Transport::Udp => 0,
-        };
         self.payload_bytes += packet.payload.len() as u64;
         let at = self.clock.moment();
-        if let Some(work) = hands.other(worker, &key) {
+        if let Some(work) = hands.other(self.workers, &key, packet.transport) {
             let whence = match outcome {
                 Outcome::Reassembled(_) => Whence::Copies,
                 _ => Whence::Frame,
@@ -255,8 +249,23 @@ struct Hands<'a> {
 }
 
 impl Hands<'_> {
-    /// The work of `worker`, if it is to have the flow and is not at hand.
-    fn other(&mut self, worker: usize, key: &PacketKey) -> Option<&mut Work> {
+    /// The work of the worker who is to have the flow, if that one is not at hand.
+    #[inline]
+    fn other(
+        &mut self,
+        workers: NonZeroUsize,
+        key: &PacketKey,
+        transport: Transport,
+    ) -> Option<&mut Work> {
+        if self.work.is_empty() {
+            return None;
+        }
+        // A QUIC connection may move to other endpoints: whoever owns it must see all
+        // datagrams.
+        let worker = match transport {
+            Transport::Tcp(_) => key.shard(workers),
+            Transport::Udp => 0,
+        };
         let Some(own) = &mut self.own else { return self.work.get_mut(worker) };
         let work = self.work.get_mut(worker.checked_sub(1)?)?;
         (!own.has(key)).then_some(work)
