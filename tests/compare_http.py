@@ -7,12 +7,12 @@
 
 The first line takes the captures and key logs out of the source packages in the
 folder SOURCES. CAPTURES is a folder of captures; single ones do as well. Each is read by mcpwatch with
-one worker and with two, under a limit on time and memory, and by tshark. What
+one worker and with three, under a limit on time and memory, and by tshark. What
 must hold:
 
 - mcpwatch ends with exit code 0, 2 (not a capture) or 3 (damaged), in time, and
   in the memory it may take;
-- it writes the same with one worker and with two, byte for byte;
+- it writes the same with one worker and with three, byte for byte;
 - it sees the same requests as tshark: the same multiset of method, host and
   target over HTTP/1 and HTTP/2, in TLS where there are keys; over HTTP/3 the same
   number, for tshark up to 4.0 does not undo QPACK.
@@ -310,17 +310,17 @@ class Result:
                 self.told_ports = False
 
     def run(self, options, capture, folder, keys):
-        """Runs mcpwatch with one worker and with two."""
-        one, two = (Run(options, capture, workers, folder, keys) for workers in (1, 2))
-        troubles = [*one.troubles(options), *two.troubles(options)]
+        """Runs mcpwatch with one worker and with three."""
+        one, three = (Run(options, capture, workers, folder, keys) for workers in (1, 3))
+        troubles = [*one.troubles(options), *three.troubles(options)]
         for what in ("code", "findings", "log"):
-            if getattr(one, what) != getattr(two, what):
-                troubles.append(f"{what} differ between one worker and two")
+            if getattr(one, what) != getattr(three, what):
+                troubles.append(f"{what} differ between one worker and three")
         self.troubles += [f"{capture.name}: {trouble}" for trouble in troubles]
         if troubles and options.keep:
             put(unused(options.keep / capture.name), capture.read_bytes())
-        self.megabytes = max(self.megabytes, one.megabytes, two.megabytes)
-        self.seconds = max(self.seconds, one.seconds, two.seconds)
+        self.megabytes = max(self.megabytes, one.megabytes, three.megabytes)
+        self.seconds = max(self.seconds, one.seconds, three.seconds)
         return one
 
     def compare(self, theirs):

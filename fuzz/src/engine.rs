@@ -289,22 +289,26 @@ fn comparable(rows: Vec<Row>) -> Vec<Row> {
 }
 
 fn compare_workers(segments: &[Segment]) {
-    let run = |workers: usize| {
-        let mut source = Captures::new(segments);
+    let run = |workers: usize, may_wait: bool| {
+        let mut source = Captures::new(segments, may_wait);
         let mut rows = Vec::new();
         let workers = NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN);
         let statistics = engine().replay(workers, &mut source, &mut rows);
         (rows, statistics.to_json())
     };
-    let one = run(1);
-    assert_eq!(run(2), one, "two workers");
+    let one = run(1, false);
+    assert_eq!(run(2, true), one, "two workers");
+    assert_eq!(run(2, false), one, "two workers, one of whom deals out");
 }
 
 /// Segments in several captures, so that there are several blocks.
-struct Captures(std::vec::IntoIter<Reader>);
+struct Captures {
+    readers: std::vec::IntoIter<Reader>,
+    may_wait: bool,
+}
 
 impl Captures {
-    fn new(segments: &[Segment]) -> Self {
+    fn new(segments: &[Segment], may_wait: bool) -> Self {
         let size = segments.len().div_ceil(4).max(1);
         let readers: Vec<Reader> = segments
             .chunks(size)
@@ -315,7 +319,7 @@ impl Captures {
                 Reader::new("fuzz", source, std::io::Cursor::new(capture)).expect("a capture")
             })
             .collect();
-        Self(readers.into_iter())
+        Self { readers: readers.into_iter(), may_wait }
     }
 }
 
@@ -329,10 +333,14 @@ fn capture(segments: &[Segment]) -> std::io::Result<Vec<u8>> {
 
 impl BlockSource for Captures {
     fn fill(&mut self, block: &mut Block) -> Fill {
-        match self.0.next() {
+        match self.readers.next() {
             // Each is shorter than a block.
             Some(mut reader) => reader.fill(block).expect("a whole capture"),
             None => Fill::End,
         }
+    }
+
+    fn may_wait(&self) -> bool {
+        self.may_wait
     }
 }

@@ -44,6 +44,11 @@ impl Shard {
         self.table.counters().delivered_bytes
     }
 
+    /// Whether half of what may be kept of flows is.
+    pub(super) fn is_half_full(&self) -> bool {
+        self.table.is_half_full()
+    }
+
     /// Ends what has timed out.
     pub(super) fn advance(&mut self, tick: Tick) {
         self.observer.at(tick.ordinal, Phase::Tick);

@@ -228,6 +228,13 @@ impl<S> FlowTable<S> {
         self.len() == 0
     }
 
+    /// Whether there are half as many flows as there may be, or their states own half of
+    /// what they may.
+    pub fn is_half_full(&self) -> bool {
+        let limits = &self.shared.limits;
+        self.len() > limits.max_flows / 2 || self.weights.total() > limits.max_state_total / 2
+    }
+
     /// Whether the flow of that key is held.
     pub fn has(&mut self, key: &PacketKey) -> bool {
         self.find(key).is_some()
