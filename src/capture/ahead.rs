@@ -6,12 +6,11 @@
 //! on disk is read by who asks. Counters and errors are those up to the last block
 //! handed out.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
-
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::{Block, CaptureCounters, Error, Fill, Replay};
 
@@ -22,6 +21,10 @@ const BLOCKS_AHEAD: usize = 6;
 /// A reader who found no room goes on when so few blocks are left: to wake it for each
 /// of them costs both threads a twentieth of their time.
 const BLOCKS_LEFT: usize = 2;
+
+/// Who found no block goes on when there are so many, for the same reason; when there is
+/// one, if the next may have to be waited for.
+const BLOCKS_WAITED_FOR: usize = 3;
 
 /// Bytes of a block that who reads it works on, too: they stay in the cache of one core.
 const OWN_BLOCK: usize = 256 << 10;
@@ -45,11 +48,33 @@ enum Way {
 
 #[derive(Debug)]
 struct Thread {
-    filled: Receiver<Filled>,
-    used: Sender<Block>,
-    room: Sender<()>,
+    between: Arc<Between>,
     counters: CaptureCounters,
     errors: Vec<Error>,
+}
+
+/// What lies between the two threads.
+///
+/// No channel: who waits on one yields before it sleeps. Where both threads happen to be
+/// on one processor, they then take turns there, and the scheduler is late to see that
+/// another is idle.
+#[derive(Debug)]
+struct Between {
+    state: Mutex<State>,
+    came: Condvar,
+    room: Condvar,
+    /// Blocks to be there when who waits for one is woken.
+    waited_for: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    filled: VecDeque<Filled>,
+    used: Vec<Block>,
+    /// The reader is gone: nothing more comes.
+    at_end: bool,
+    /// Who asks is gone: nothing more is wanted.
+    left: bool,
 }
 
 /// A block, what was counted by its end and what went wrong before it; no block
@@ -121,63 +146,110 @@ impl ReadAhead {
 
 impl Thread {
     fn start(mut replay: Replay) -> std::io::Result<Self> {
-        let (fill, filled) = bounded(BLOCKS_AHEAD);
-        let (used, recycled) = bounded(BLOCKS_AHEAD + 1);
-        let (room, has_room) = bounded(1);
         let (counters, errors) = (replay.counters(), replay.take_errors());
+        let between = Arc::new(Between {
+            state: Mutex::default(),
+            came: Condvar::new(),
+            room: Condvar::new(),
+            waited_for: if replay.is_slow() { 1 } else { BLOCKS_WAITED_FOR },
+        });
+        let reader = Reading(Arc::clone(&between));
         // Not joined: it may wait for a stream that never ends.
-        thread::Builder::new()
-            .name("reader".to_owned())
-            .spawn(move || read(replay, &fill, &recycled, &has_room))?;
-        Ok(Self { filled, used, room, counters, errors })
+        thread::Builder::new().name("reader".to_owned()).spawn(move || reader.read(replay))?;
+        Ok(Self { between, counters, errors })
     }
 
     fn fill(&mut self, block: &mut Block, stop: &AtomicBool) -> Fill {
-        let filled = loop {
-            match self.filled.recv_timeout(LOOK_PERIOD) {
-                Ok(filled) => break filled,
-                Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => return Fill::End,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Fill::End,
-            }
-        };
-        if self.filled.len() <= BLOCKS_LEFT {
-            // If it is said already, or all is read, there is nobody to tell.
-            let _ = self.room.try_send(());
-        }
+        let Some(filled) = self.between.take(block, stop) else { return Fill::End };
         self.counters = filled.counters;
         self.errors.extend(filled.errors);
         let Some(next) = filled.block else { return Fill::End };
-        // Without room, or once all is read, the memory is just not used again.
-        let _ = self.used.try_send(std::mem::replace(block, next));
+        *block = next;
         Fill::Block
     }
 }
 
-fn read(
-    mut replay: Replay,
-    fill: &Sender<Filled>,
-    recycled: &Receiver<Block>,
-    has_room: &Receiver<()>,
-) {
-    loop {
-        // What was said while there was room is heard late: then this looks again.
-        while fill.is_full() {
-            if has_room.recv().is_err() {
-                return;
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.between.lock().left = true;
+        self.between.room.notify_one();
+    }
+}
+
+impl Between {
+    /// Neither thread leaves anything half done behind the lock.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next that was filled, for `used`; none at the end, or if it is to stop.
+    fn take(&self, used: &mut Block, stop: &AtomicBool) -> Option<Filled> {
+        let mut state = self.lock();
+        if state.filled.is_empty() {
+            state = self.wait(state, stop);
+        }
+        let filled = state.filled.pop_front()?;
+        state.used.push(std::mem::take(used));
+        if state.filled.len() == BLOCKS_LEFT {
+            self.room.notify_one();
+        }
+        Some(filled)
+    }
+
+    fn wait<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        stop: &AtomicBool,
+    ) -> MutexGuard<'a, State> {
+        while !state.at_end && !stop.load(Ordering::Relaxed) {
+            let (after, waited) =
+                self.came.wait_timeout(state, LOOK_PERIOD).unwrap_or_else(PoisonError::into_inner);
+            state = after;
+            let enough = if waited.timed_out() { 1 } else { self.waited_for };
+            if state.filled.len() >= enough {
+                break;
             }
         }
-        let mut block = recycled.try_recv().unwrap_or_default();
-        let block = match replay.fill(&mut block) {
-            Fill::Block => Some(block),
-            Fill::End => None,
-        };
-        let at_end = block.is_none();
-        let (counters, errors) = (replay.counters(), replay.take_errors());
-        // Who asked for the blocks may have had enough.
-        if fill.send(Filled { block, counters, errors }).is_err() || at_end {
-            return;
+        state
+    }
+
+    /// Hands over what was filled; a block to be filled next, if one is wanted.
+    fn put(&self, filled: Filled) -> Option<Block> {
+        let mut state = self.lock();
+        state.filled.push_back(filled);
+        if state.filled.len() == self.waited_for {
+            self.came.notify_one();
         }
+        if state.filled.len() >= BLOCKS_AHEAD {
+            let full = |state: &mut State| state.filled.len() > BLOCKS_LEFT && !state.left;
+            state = self.room.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
+        }
+        (!state.left).then(|| state.used.pop().unwrap_or_default())
+    }
+}
+
+/// The reader's side; however it ends, the other side hears of it.
+struct Reading(Arc<Between>);
+
+impl Reading {
+    fn read(self, mut replay: Replay) {
+        let mut block = Block::new();
+        loop {
+            let fill = replay.fill(&mut block);
+            let (counters, errors) = (replay.counters(), replay.take_errors());
+            let block_filled = (fill == Fill::Block).then(|| std::mem::take(&mut block));
+            match self.0.put(Filled { block: block_filled, counters, errors }) {
+                Some(next) if fill == Fill::Block => block = next,
+                _ => return,
+            }
+        }
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.lock().at_end = true;
+        self.0.came.notify_one();
     }
 }
 
