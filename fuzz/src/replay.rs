@@ -16,14 +16,15 @@ const MAX_BLOCKS: usize = 4;
 
 /// Runs the target.
 pub fn run(data: &[u8]) {
-    let Some(one) = replay(data, 1) else { return };
-    assert_eq!(replay(data, 2).as_ref(), Some(&one), "two workers");
+    let Some(one) = replay(data, 1, false) else { return };
+    assert_eq!(replay(data, 2, true).as_ref(), Some(&one), "two workers");
+    assert_eq!(replay(data, 2, false).as_ref(), Some(&one), "two workers, one of whom deals out");
 }
 
-fn replay(data: &[u8], workers: usize) -> Option<(Vec<Row>, String)> {
+fn replay(data: &[u8], workers: usize, may_wait: bool) -> Option<(Vec<Row>, String)> {
     let cursor = std::io::Cursor::new(data.to_vec());
     let reader = Reader::new("fuzz", SourceId(0), cursor).ok()?;
-    let mut source = Source { reader, blocks: 0 };
+    let mut source = Source { reader, blocks: 0, may_wait };
     let mut rows = Vec::new();
     let statistics = engine().replay(NonZeroUsize::new(workers)?, &mut source, &mut rows);
     Some((rows, statistics.to_json()))
@@ -32,6 +33,7 @@ fn replay(data: &[u8], workers: usize) -> Option<(Vec<Row>, String)> {
 struct Source {
     reader: Reader,
     blocks: usize,
+    may_wait: bool,
 }
 
 impl BlockSource for Source {
@@ -41,5 +43,9 @@ impl BlockSource for Source {
             return Fill::End;
         }
         self.reader.fill(block).unwrap_or(Fill::End)
+    }
+
+    fn may_wait(&self) -> bool {
+        self.may_wait
     }
 }

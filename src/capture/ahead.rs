@@ -7,9 +7,10 @@
 //! handed out.
 
 use std::collections::VecDeque;
+use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::{Block, CaptureCounters, Error, Fill, Replay};
@@ -49,6 +50,7 @@ enum Way {
 #[derive(Debug)]
 struct Thread {
     between: Arc<Between>,
+    reader: Option<JoinHandle<()>>,
     counters: CaptureCounters,
     errors: Vec<Error>,
 }
@@ -154,18 +156,33 @@ impl Thread {
             waited_for: if replay.is_slow() { 1 } else { BLOCKS_WAITED_FOR },
         });
         let reader = Reading(Arc::clone(&between));
-        // Not joined: it may wait for a stream that never ends.
-        thread::Builder::new().name("reader".to_owned()).spawn(move || reader.read(replay))?;
-        Ok(Self { between, counters, errors })
+        let reader =
+            thread::Builder::new().name("reader".to_owned()).spawn(move || reader.read(replay))?;
+        Ok(Self { between, reader: Some(reader), counters, errors })
     }
 
     fn fill(&mut self, block: &mut Block, stop: &AtomicBool) -> Fill {
-        let Some(filled) = self.between.take(block, stop) else { return Fill::End };
+        let Some(filled) = self.between.take(block, stop) else {
+            // Not joined if it is to stop: it may wait for a stream that never ends.
+            if !stop.load(Ordering::Relaxed) {
+                self.join();
+            }
+            return Fill::End;
+        };
         self.counters = filled.counters;
         self.errors.extend(filled.errors);
         let Some(next) = filled.block else { return Fill::End };
         *block = next;
         Fill::Block
+    }
+}
+
+impl Thread {
+    /// The reader has ended. If it panicked, so does this thread: not all was read.
+    fn join(&mut self) {
+        if let Some(Err(payload)) = self.reader.take().map(JoinHandle::join) {
+            panic::resume_unwind(payload);
+        }
     }
 }
 

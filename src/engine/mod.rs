@@ -179,8 +179,9 @@ impl Engine {
     }
 
     /// Runs all frames of `source` to findings, on the calling thread or, if
-    /// `workers` is more than one, on so many threads beside it. The calling
-    /// thread writes the findings, block by block.
+    /// `workers` is more than one, on threads beside it; where `source` need not be
+    /// waited for, the calling thread is one of two workers. The calling thread
+    /// writes the findings, block by block.
     pub fn replay(
         &self,
         workers: NonZeroUsize,

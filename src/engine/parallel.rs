@@ -20,6 +20,7 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
+use std::panic;
 use std::sync::Arc;
 use std::thread::{self, Scope, ScopedJoinHandle};
 
@@ -118,7 +119,7 @@ fn run_apart<'scope, 'env>(
         }
     }
     crew.collect_rest(Vec::new(), &mut collector, sink);
-    let mut statistics = dispatcher.join().unwrap_or_default();
+    let mut statistics = joined(dispatcher);
     crew.add_to(&mut statistics);
     statistics.collector = collector.counters();
     statistics
@@ -224,7 +225,8 @@ impl<'scope> Crew<'scope> {
         }
         let mut events = Vec::new();
         let mut free = None;
-        let others = self.outboxes.iter().map_while(|outbox| outbox.recv().ok());
+        // A worker that panicked has left; the others are to be heard, so that none waits.
+        let others = self.outboxes.iter().filter_map(|outbox| outbox.recv().ok());
         for done in own.into_iter().chain(others) {
             events.extend(done.events);
             if let (Some(sum), Some(part)) = (&mut counters, &done.counters) {
@@ -262,11 +264,15 @@ impl<'scope> Crew<'scope> {
     /// Adds what they counted.
     fn add_to(&mut self, statistics: &mut Statistics) {
         for thread in self.threads.drain(..) {
-            if let Ok(shard) = thread.join() {
-                shard.add_to(statistics);
-            }
+            joined(thread).add_to(statistics);
         }
     }
+}
+
+/// What came of a thread. If it panicked, so does this one: all that was found has been
+/// handed on, but it is not all that there was.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|payload| panic::resume_unwind(payload))
 }
 
 fn hand_out(inboxes: &[Sender<Batch>], block: &Arc<Block>, work: Vec<Work>, counted: bool) {

@@ -228,11 +228,14 @@ impl<S> FlowTable<S> {
         self.len() == 0
     }
 
-    /// Whether there are half as many flows as there may be, or their states own half of
-    /// what they may.
+    /// Whether half of what may be kept is: flows, what their states own, data out of
+    /// order, or data to compare with.
     pub fn is_half_full(&self) -> bool {
-        let limits = &self.shared.limits;
-        self.len() > limits.max_flows / 2 || self.weights.total() > limits.max_state_total / 2
+        let Shared { limits, buffers, histories, .. } = &self.shared;
+        self.len() > limits.max_flows / 2
+            || self.weights.total() > limits.max_state_total / 2
+            || buffers.out_of_order > limits.max_out_of_order_total / 2
+            || histories.memory() > limits.max_history_total / 2
     }
 
     /// Whether the flow of that key is held.
