@@ -155,7 +155,7 @@ fn run_pair<'scope>(
         let Dealt { work, notice } = dispatch.deal(&block, source, Some(&mut own), crew.len());
         let counted = notice.counters.is_some();
         let block = Arc::new(block);
-        crew.hand_out(&block, work, counted);
+        hand_out(&crew.inboxes, &block, work, counted);
         under_way.push_back((notice, Done::of(&mut own, block, counted)));
         while under_way.len() > crew.len() * BATCHES_PER_WORKER
             && let Some((notice, done)) = under_way.pop_front()
@@ -163,7 +163,8 @@ fn run_pair<'scope>(
             spare.extend(crew.collect(notice, Some(done), &mut collector, sink));
         }
     }
-    crew.dismiss();
+    // There is no more work.
+    crew.inboxes.clear();
     dispatch.finish();
     own.finish();
     for (notice, done) in under_way {
@@ -200,15 +201,6 @@ impl<'scope> Crew<'scope> {
 
     fn is_empty(&self) -> bool {
         self.threads.is_empty()
-    }
-
-    /// There will be no more work.
-    fn dismiss(&mut self) {
-        self.inboxes.clear();
-    }
-
-    fn hand_out(&self, block: &Arc<Block>, work: Vec<Work>, counted: bool) {
-        hand_out(&self.inboxes, block, work, counted);
     }
 
     /// Collects what came of a batch; its block, if it may be filled again.
