@@ -84,6 +84,41 @@ fn tunnels_and_fragments_are_seen_through() {
     senses_what_scan_finds("h-ip-fragments.pcap", "--workers 3");
 }
 
+/// The kernel and the workers do the same sums: what it can see into comes to the worker
+/// who owns it, what it cannot is handed over.
+#[test]
+fn the_kernel_deals_frames_out_to_the_workers_who_own_them() {
+    let captures = [
+        ("p-py130-20sessions.pcap", false),
+        ("p-py130-ipv6.pcap", false),
+        ("h-qinq.pcap", false),
+        ("h-gre.pcap", true),
+        ("h-ip-fragments.pcap", true),
+    ];
+    Network::run(|network| {
+        let folder = tempfile::tempdir().unwrap();
+        let statistics = folder.path().join("stats.json");
+        let line = format!("-i {WATCHED} --workers 3 -o - --stats {}", statistics.display());
+        for (name, handed_over) in captures {
+            let sensor = network.sense(&line);
+            // Flows of other addresses fall to other workers.
+            for index in 0..20 {
+                network.send_again(&corpus::path(name), index);
+            }
+            sensor.end().exits(0);
+            let counted = json(&statistics);
+            let of_workers = |name: &str| -> Vec<u64> {
+                let workers = counted["workers"].as_array().unwrap();
+                workers.iter().map(|it| it[name].as_u64().unwrap()).collect()
+            };
+            assert_eq!(counted["capture"]["frames_lost"], 0);
+            let (packets, handed) = (of_workers("packets"), of_workers("handed_over"));
+            assert_eq!(handed.iter().sum::<u64>() > 0, handed_over, "{name}: {handed:?}");
+            assert!(packets.iter().filter(|it| **it > 0).count() > 1, "{name}: {packets:?}");
+        }
+    });
+}
+
 #[test]
 fn a_snap_length_cuts() {
     Network::run(|network| {

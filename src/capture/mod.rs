@@ -35,6 +35,7 @@ mod pcapng;
 mod pressure;
 mod reader;
 mod replay;
+mod spread;
 #[cfg(test)]
 mod testing;
 mod write;
@@ -49,4 +50,5 @@ pub use inputs::Inputs;
 pub use pressure::Pressure;
 pub use reader::{Fill, Reader};
 pub use replay::{Progress, Replay};
+pub use spread::Spread;
 pub use write::{PcapWriter, PcapngWriter, Precision};

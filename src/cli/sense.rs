@@ -19,7 +19,7 @@ use crate::capture::live::{
     Backend, InterfaceState, InterfaceStatus, LiveCapture, LiveOptions, LiveStatus, TimeSource,
     link_speed,
 };
-use crate::capture::{Block, Fill, Frame};
+use crate::capture::{Block, Fill, Frame, Spread};
 use crate::detect::Pace;
 use crate::engine::{BlockSource, Engine, Limits, Statistics, coverage};
 use crate::findings::batch::BatchPolicy;
@@ -66,7 +66,10 @@ struct Sense<'a> {
     args: &'a SenseArgs,
     engine: Engine,
     workers: NonZeroUsize,
-    source: Interfaces,
+    spread: Spread,
+    /// One for each worker, or one for all.
+    parts: Vec<Interfaces>,
+    status: LiveStatus,
     watched: Watched,
     /// What is to be said of rings.
     notes: Vec<Entry>,
@@ -102,8 +105,10 @@ impl<'a> Sense<'a> {
         };
         // Before anything takes long: a signal that comes early must not end it all.
         let (stop, asked) = (signals::end(), signals::reload());
-        let live = LiveCapture::open(&args.interface, options, Arc::clone(&stop))
+        let spread = Spread::random(workers);
+        let parts = LiveCapture::open_parts(&args.interface, options, &spread, Arc::clone(&stop))
             .map_err(|error| error.to_string())?;
+        let status = parts.first().map(LiveCapture::status).unwrap_or_default();
         let (rotation, spool) = (rotation(args)?, spool(args)?);
         let listener = args.metrics.map(|address| listen(address, arguments.quiet)).transpose()?;
         let pid_file = args.service.pid_file.as_deref().map(PidFile::write).transpose()?;
@@ -119,24 +124,38 @@ impl<'a> Sense<'a> {
         let outputs = Outputs::open(arguments, None, |path, format| {
             open(path, format, rotation, spool.as_ref(), queue)
         })?;
-        let metrics = Arc::new(Metrics::new(live.status()));
+        let metrics = Arc::new(Metrics::new(status.clone()));
         if let Some(listener) = listener {
             let metrics = Arc::clone(&metrics);
             server::start(listener, metrics).map_err(|error| format!("--metrics: {error}"))?;
         }
         let key_logs = KeyLogs::follow(&arguments.keylog, Arc::clone(&metrics))?;
-        let watch = Watch::new(live.status(), arguments.quiet);
+        let watch = Watch::new(status.clone(), arguments.quiet);
         let reload = reload(args, asked, store, limits, Arc::clone(&metrics));
-        let source = Interfaces { live, reload, key_logs, counted: None };
+        let mut news = Some(News { reload, key_logs });
+        let part = |live| Interfaces { live, news: news.take(), counted: None };
+        let parts = parts.into_iter().map(part).collect();
         let watched = Watched { outputs, watch, metrics, view: LiveView::default() };
-        Ok(Self { args, engine, workers, source, watched, notes, stop, _pid_file: pid_file })
+        Ok(Self {
+            args,
+            engine,
+            workers,
+            spread,
+            parts,
+            status,
+            watched,
+            notes,
+            stop,
+            _pid_file: pid_file,
+        })
     }
 
     fn run(self) -> Exit {
-        let Self { args, engine, workers, mut source, mut watched, notes, stop, _pid_file } = self;
+        let Self { args, engine, workers, spread, mut parts, status, .. } = self;
+        let Self { mut watched, notes, stop, _pid_file, .. } = self;
         let arguments = &args.detection;
         // Last of all, so that whatever fails before is said on a terminal as it was.
-        match LiveView::open(args, source.live.status(), stop) {
+        match LiveView::open(args, status.clone(), stop) {
             Ok(view) => watched.view = view,
             Err(message) => {
                 complain(&message);
@@ -144,14 +163,16 @@ impl<'a> Sense<'a> {
             }
         }
         if !arguments.quiet {
-            let interfaces = source.live.status().interfaces();
+            let interfaces = status.interfaces();
             interfaces.iter().flat_map(about).for_each(|note| note.say());
             notes.iter().for_each(Entry::say);
             let message = format!("watching {}", args.interface.join(", "));
             log::info("watching", message).with("interfaces", args.interface.clone()).say();
         }
-        let mut statistics = engine.replay(workers, &mut source, &mut watched);
-        let status = source.live.status();
+        let mut statistics = match parts.as_mut_slice() {
+            [whole] => engine.replay(workers, whole, &mut watched),
+            parts => engine.replay_parts(parts, &spread, &mut watched),
+        };
         statistics.capture = status.counters();
         let Watched { mut outputs, view, .. } = watched;
         let trouble = outputs.finish();
@@ -415,13 +436,19 @@ fn stats(
     format!("{:#}\n", serde_json::Value::Object(sections))
 }
 
-/// The interfaces, as the engine takes them.
+/// What a worker has of the interfaces, or all of them, as the engine takes it.
 struct Interfaces {
     live: LiveCapture,
-    reload: Reload,
-    key_logs: KeyLogs,
+    /// The first one has it.
+    news: Option<News>,
     /// When all counters were last asked for.
     counted: Option<Instant>,
+}
+
+/// What changes while the sensor runs.
+struct News {
+    reload: Reload,
+    key_logs: KeyLogs,
 }
 
 impl BlockSource for Interfaces {
@@ -429,21 +456,30 @@ impl BlockSource for Interfaces {
         self.live.fill(block)
     }
 
+    fn waker(&self) -> Option<Box<dyn Fn() + Send>> {
+        self.live.waker()
+    }
+
+    fn may_hold(&self) -> usize {
+        self.live.may_hold()
+    }
+
     fn accepts(&mut self, frame: &Frame<'_>) -> bool {
         self.live.accepts(frame)
     }
 
     fn update(&mut self) -> Option<Engine> {
-        let loaded = self.reload.poll();
+        let News { reload, key_logs } = self.news.as_mut()?;
+        let loaded = reload.poll();
         if loaded.is_some() {
             // What came since they were read is not in there.
-            self.key_logs.read_again();
+            key_logs.read_again();
         }
         loaded
     }
 
     fn keys(&mut self) -> Option<KeyLogPart> {
-        self.key_logs.take()
+        self.news.as_mut()?.key_logs.take()
     }
 
     fn wants_statistics(&mut self) -> bool {

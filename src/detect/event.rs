@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::decode::TunnelPath;
 use crate::findings::{Auth, MessageKind};
 use crate::flow::{PacketRef, Protocol};
-use crate::signature::SignatureIndex;
+use crate::signature::{SignatureIndex, SignatureSet};
 use crate::stream::dns::Resolution;
 use crate::stream::{Direction, ExchangeId, HeadFlags, HttpVersion};
 
@@ -34,6 +34,27 @@ pub(crate) enum Phase {
     Tick,
     /// By the packet.
     Packet,
+}
+
+/// What has come of the signatures of a set in the one that took its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Renumbering(Vec<Option<SignatureIndex>>);
+
+impl Renumbering {
+    /// From one set to another.
+    pub(crate) fn new(old: &SignatureSet, new: &SignatureSet) -> Self {
+        Self(old.signatures().iter().map(|signature| new.find(&signature.id)).collect())
+    }
+
+    /// The new index of a signature, if it is still there.
+    pub(crate) fn of(&self, old: SignatureIndex) -> Option<SignatureIndex> {
+        self.0.get(old.index()).copied().flatten()
+    }
+
+    /// Goes over to the new indices; what is gone is left out.
+    pub(crate) fn apply(&self, signals: &mut Vec<SignatureIndex>) {
+        *signals = signals.iter().filter_map(|old| self.of(*old)).collect();
+    }
 }
 
 /// What stays the same over a flow's life.
@@ -64,6 +85,25 @@ pub(crate) struct Event {
     pub(crate) flow: Arc<FlowFacts>,
     pub(crate) volume: Volume,
     pub(crate) what: Observation,
+}
+
+impl Event {
+    /// Goes over to the set of signatures that the collector has gone over to.
+    pub(crate) fn renumber(&mut self, renumbering: &Renumbering) {
+        match &mut self.what {
+            Observation::Tls { signals, .. }
+            | Observation::Name { signals, .. }
+            | Observation::Request { signals, .. }
+            | Observation::Response { signals, .. }
+            | Observation::Message { signals, .. }
+            | Observation::Value { signals, .. } => renumbering.apply(signals),
+            Observation::Resolution(_)
+            | Observation::Endpoint { .. }
+            | Observation::ExchangeEnd { .. }
+            | Observation::HttpRequest(_)
+            | Observation::FlowEnd { .. } => {}
+        }
+    }
 }
 
 /// What was observed.

@@ -24,7 +24,7 @@ mod view;
 pub use body::BodyCounters;
 pub(crate) use collector::Collector;
 pub use collector::{CollectorCounters, CollectorLimits};
-pub(crate) use event::{Event, Order, Phase};
+pub(crate) use event::{Event, Order, Phase, Renumbering};
 pub(crate) use observer::{FlowState, Observer};
 pub use observer::{ObserverCounters, ObserverLimits};
 pub use pace::Pace;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::conversation::{Asked, Conversation};
-use super::event::{FlowFacts, Implementation, LoggedRequest, MessageFacts};
+use super::event::{FlowFacts, Implementation, LoggedRequest, MessageFacts, Renumbering};
 use super::pace::{Pace, Repeats};
 use super::redact;
 use crate::findings::{
@@ -79,16 +79,12 @@ impl RowWriter {
         Self { options, policy, signatures, written: 0, repeats }
     }
 
-    /// Goes over to another policy and other signatures; gives the indices that the
-    /// old ones have among them.
-    pub(super) fn renew(
-        &mut self,
-        policy: Policy,
-        signatures: Arc<SignatureSet>,
-    ) -> Vec<Option<SignatureIndex>> {
+    /// Goes over to another policy and other signatures; tells what has come of the old
+    /// ones.
+    pub(super) fn renew(&mut self, policy: Policy, signatures: Arc<SignatureSet>) -> Renumbering {
         let old = std::mem::replace(&mut self.signatures, signatures);
         self.policy = policy;
-        old.signatures().iter().map(|signature| self.signatures.find(&signature.id)).collect()
+        Renumbering::new(&old, &self.signatures)
     }
 
     pub(super) fn signatures(&self) -> &SignatureSet {

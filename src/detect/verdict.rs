@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::event::Renumbering;
 use crate::findings::Confidence;
 use crate::signature::{EvidenceKind, EvidenceKinds, SignatureIndex, SignatureSet, Strength};
 
@@ -89,8 +90,8 @@ impl Verdict {
 
     /// Goes over to another set of signatures, in which the old ones have these
     /// indices; those that are not in it are no longer named.
-    pub(super) fn renumber(&mut self, indices: &[Option<SignatureIndex>]) {
-        let new = |old: &SignatureIndex| indices.get(old.index()).copied().flatten();
+    pub(super) fn renumber(&mut self, indices: &Renumbering) {
+        let new = |old: &SignatureIndex| indices.of(*old);
         self.signatures = self.signatures.iter().filter_map(new).collect();
         self.threats = self.threats.iter().filter_map(new).collect();
     }

@@ -1,9 +1,11 @@
 //! The engine's clock: capture time, told by packets and, where there is one, by a clock
 //! that runs along with the capture.
 
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::steps::Steps;
+use super::steps::{Common, Steps};
 use crate::capture::SourceId;
 use crate::detect::{Order, Phase};
 use crate::flow::{FlowClock, Moment};
@@ -28,11 +30,24 @@ impl From<Tick> for Order {
     }
 }
 
+/// How packets come by their ordinals.
+#[derive(Clone, Copy, Debug)]
+enum Numbering {
+    /// They are counted.
+    Count,
+    /// By when they came, among those of other parts of the capture: the first of so many
+    /// numbers for each nanosecond is the first part's.
+    Time { part: u64, parts: u64 },
+}
+
 /// Counts packets over all sources and shards, and ticks once a second of table time,
 /// which never runs backwards.
 #[derive(Clone, Debug)]
 pub(super) struct Clock {
     packets: u64,
+    /// The last one that was given.
+    ordinal: u64,
+    numbering: Numbering,
     steps: Steps,
     /// The current frame's time, without the steps of its clock.
     frame_time: Timestamp,
@@ -46,6 +61,8 @@ impl Default for Clock {
         let never = Timestamp::MIN;
         Self {
             packets: 0,
+            ordinal: 0,
+            numbering: Numbering::Count,
             steps: Steps::default(),
             frame_time: never,
             flow: FlowClock::default(),
@@ -56,6 +73,13 @@ impl Default for Clock {
 }
 
 impl Clock {
+    /// The clock of one of several parts of a capture, which hold something in common.
+    /// Ordinals go by time, so that those of all parts are in its order.
+    pub(super) fn of_part(part: usize, parts: NonZeroUsize, common: Arc<Common>) -> Self {
+        let numbering = Numbering::Time { part: part as u64, parts: parts.get() as u64 };
+        Self { ordinal: part as u64, numbering, steps: Steps::of_part(common), ..Self::default() }
+    }
+
     /// What a clock shows that nobody sets, if one runs along with the capture.
     pub(super) fn show(&mut self, clock: Option<Duration>) {
         self.steps.show(clock);
@@ -65,7 +89,8 @@ impl Clock {
     pub(super) fn on_frame(&mut self, source: SourceId, time: Timestamp) -> Option<Tick> {
         self.packets += 1;
         self.frame_time = self.steps.without(source, time);
-        self.tick(self.frame_time, self.packets)
+        self.ordinal = self.next_ordinal(self.frame_time);
+        self.tick(self.frame_time, self.ordinal)
     }
 
     /// A frame came that is not looked at. Where a clock runs along it is a sign that time
@@ -85,11 +110,24 @@ impl Clock {
     }
 
     fn tick_between(&mut self, time: Timestamp) -> Option<Tick> {
+        let ordinal = self.next_ordinal(time);
+        if self.goes_by_time() {
+            self.ordinal = ordinal;
+        }
         // Before the first frame there is nothing that could time out.
         if self.packets == 0 {
             return None;
         }
-        self.tick(time, self.packets + 1)
+        self.tick(time, ordinal)
+    }
+
+    /// The ordinal of what comes next, at that time.
+    fn next_ordinal(&self, time: Timestamp) -> u64 {
+        let Numbering::Time { part, parts } = self.numbering else { return self.ordinal + 1 };
+        let origin = self.steps.origin().unwrap_or_default();
+        let nanos = u64::try_from(time.as_nanos().saturating_sub(origin)).unwrap_or_default();
+        let by_time = nanos.saturating_mul(parts).saturating_add(part);
+        by_time.max(self.ordinal.saturating_add(parts))
     }
 
     fn tick(&mut self, time: Timestamp, ordinal: u64) -> Option<Tick> {
@@ -108,6 +146,16 @@ impl Clock {
         self.packets
     }
 
+    /// Whether ordinals go by time, among those of other parts.
+    pub(super) const fn goes_by_time(&self) -> bool {
+        matches!(self.numbering, Numbering::Time { .. })
+    }
+
+    /// The last ordinal that was given: what comes later has a greater one.
+    pub(super) const fn ordinal(&self) -> u64 {
+        self.ordinal
+    }
+
     /// The current frame's time, without the steps of its clock.
     pub(super) const fn frame_time(&self) -> Timestamp {
         self.frame_time
@@ -115,7 +163,7 @@ impl Clock {
 
     /// When the packet of the current frame came.
     pub(super) const fn moment(&self) -> Moment {
-        Moment { ordinal: self.packets, table_time: self.flow_time, packet_time: self.frame_time }
+        Moment { ordinal: self.ordinal, table_time: self.flow_time, packet_time: self.frame_time }
     }
 }
 

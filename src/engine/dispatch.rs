@@ -8,10 +8,12 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::census::Census;
 use super::clock::{Clock, Tick};
 use super::shard::Shard;
+use super::steps::Common;
 use super::{BlockSource, Engine, EngineCounters, Keys, Statistics};
-use crate::capture::{Block, Frame};
+use crate::capture::{Block, Frame, Spread};
 use crate::decode::{Decoder, Outcome, Packet, Transport, TunnelPath};
 use crate::flow::{FlowHasher, Moment, PacketKey};
 use crate::signature::Matcher;
@@ -60,6 +62,41 @@ enum News {
 pub(super) struct Work {
     items: Vec<Item>,
     copies: Vec<u8>,
+    /// How many items are packets.
+    packets: u64,
+    /// How many items are done.
+    done: usize,
+}
+
+/// Whose a flow is.
+#[derive(Clone, Copy, Debug)]
+enum Ownership {
+    /// By its hash, that of one of so many workers.
+    Hash(NonZeroUsize),
+    /// That of the worker in whose ring the kernel puts it, where it can tell.
+    Spread(Spread),
+}
+
+impl Ownership {
+    fn worker(&self, key: &PacketKey, transport: Transport) -> usize {
+        match (transport, self) {
+            // A QUIC connection may move to other endpoints: whoever owns it must see all
+            // datagrams.
+            (Transport::Udp, _) => 0,
+            (Transport::Tcp(_), Self::Hash(workers)) => key.shard(*workers),
+            (Transport::Tcp(_), Self::Spread(spread)) => {
+                let (a, b) = key.way();
+                spread.worker(a, b)
+            }
+        }
+    }
+
+    fn workers(&self) -> NonZeroUsize {
+        match self {
+            Self::Hash(workers) => *workers,
+            Self::Spread(spread) => spread.workers(),
+        }
+    }
 }
 
 impl News {
@@ -77,11 +114,13 @@ impl News {
 pub(super) struct Dealt {
     /// For each worker that has to be handed its work.
     pub(super) work: Vec<Work>,
+    /// Of each frame, where they go by time.
+    pub(super) ordinals: Vec<u64>,
     pub(super) notice: Notice,
 }
 
 /// What the collector has to know of a block beside its events.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Notice {
     pub(super) ticks: Vec<Tick>,
     /// When the last frame was captured.
@@ -95,7 +134,7 @@ pub(super) struct Notice {
 /// Decodes packets and deals them out.
 #[derive(Debug)]
 pub(super) struct Dispatch {
-    workers: NonZeroUsize,
+    ownership: Ownership,
     payload_bytes: u64,
     decoder: Decoder,
     clock: Clock,
@@ -106,11 +145,26 @@ pub(super) struct Dispatch {
 
 impl Dispatch {
     pub(super) fn new(engine: &Engine, workers: NonZeroUsize) -> Self {
+        Self::with(engine, Ownership::Hash(workers), Clock::default())
+    }
+
+    /// What deals out one of several parts of a capture.
+    pub(super) fn of_part(
+        engine: &Engine,
+        part: usize,
+        spread: Spread,
+        common: Arc<Common>,
+    ) -> Self {
+        let clock = Clock::of_part(part, spread.workers(), common);
+        Self::with(engine, Ownership::Spread(spread), clock)
+    }
+
+    fn with(engine: &Engine, ownership: Ownership, clock: Clock) -> Self {
         Self {
-            workers,
+            ownership,
             payload_bytes: 0,
             decoder: engine.decoder(),
-            clock: Clock::default(),
+            clock,
             hasher: engine.hasher.clone(),
             keys: Keys::new(Arc::clone(&engine.keys)),
             matcher: Arc::clone(&engine.matcher),
@@ -132,6 +186,11 @@ impl Dispatch {
             },
             ..Statistics::default()
         }
+    }
+
+    /// The ordinal after which all comes that is still to come.
+    pub(super) const fn through(&self) -> u64 {
+        self.clock.ordinal()
     }
 
     /// Bytes that TCP and UDP carried so far.
@@ -156,7 +215,7 @@ impl Dispatch {
         others: usize,
     ) -> Dealt {
         // Flows are not spread evenly.
-        let room = block.len() / self.workers + block.len() / 8;
+        let room = block.len() / self.ownership.workers() + block.len() / 8;
         let work = (0..others).map(|_| Work::for_packets(room)).collect();
         let mut hands = Hands { work, own };
         if let Some(own) = &mut hands.own {
@@ -164,10 +223,14 @@ impl Dispatch {
         }
         let update = source.update();
         self.take_in_news(block, source, update.as_ref(), &mut hands);
-        let ticks = self.take_in_frames(block, source, &mut hands);
+        let mut ordinals = Vec::new();
+        if self.clock.goes_by_time() {
+            ordinals.reserve_exact(block.len());
+        }
+        let ticks = self.take_in_frames(block, source, &mut hands, &mut ordinals);
         let counters = source.wants_statistics().then(|| Box::new(self.statistics()));
         let notice = Notice { ticks, through: block.last_time(), update, counters };
-        Dealt { work: hands.work, notice }
+        Dealt { work: hands.work, ordinals, notice }
     }
 
     /// What holds from this block on.
@@ -196,6 +259,7 @@ impl Dispatch {
         block: &Block,
         source: &mut (impl BlockSource + ?Sized),
         hands: &mut Hands<'_>,
+        ordinals: &mut Vec<u64>,
     ) -> Vec<Tick> {
         let mut ticks = Vec::new();
         self.clock.show(block.clock());
@@ -208,6 +272,9 @@ impl Dispatch {
             if let Some(tick) = tick {
                 ticks.push(tick);
                 hands.tell(&News::Tick(tick));
+            }
+            if self.clock.goes_by_time() {
+                ordinals.push(self.clock.ordinal());
             }
             if wanted {
                 self.take_in_frame(index, &frame, hands);
@@ -230,7 +297,7 @@ impl Dispatch {
         let key = self.hasher.key(packet);
         self.payload_bytes += packet.payload.len() as u64;
         let at = self.clock.moment();
-        if let Some(work) = hands.other(self.workers, &key, packet.transport) {
+        if let Some(work) = hands.other(&self.ownership, &key, packet.transport) {
             let whence = match outcome {
                 Outcome::Reassembled(_) => Whence::Copies,
                 _ => Whence::Frame,
@@ -253,19 +320,14 @@ impl Hands<'_> {
     #[inline]
     fn other(
         &mut self,
-        workers: NonZeroUsize,
+        ownership: &Ownership,
         key: &PacketKey,
         transport: Transport,
     ) -> Option<&mut Work> {
         if self.work.is_empty() {
             return None;
         }
-        // A QUIC connection may move to other endpoints: whoever owns it must see all
-        // datagrams.
-        let worker = match transport {
-            Transport::Tcp(_) => key.shard(workers),
-            Transport::Udp => 0,
-        };
+        let worker = ownership.worker(key, transport);
         let Some(own) = &mut self.own else { return self.work.get_mut(worker) };
         let work = self.work.get_mut(worker.checked_sub(1)?)?;
         (!own.has(key)).then_some(work)
@@ -282,7 +344,7 @@ impl Hands<'_> {
 
 impl Work {
     fn for_packets(packets: usize) -> Self {
-        Self { items: Vec::with_capacity(packets), copies: Vec::new() }
+        Self { items: Vec::with_capacity(packets), copies: Vec::new(), packets: 0, done: 0 }
     }
 
     /// Does it, in its order; `block` is the one that it was dealt from.
@@ -298,6 +360,69 @@ impl Work {
                 }
             }
         }
+    }
+
+    /// Whether there is anything to do.
+    pub(super) fn is_done(&self) -> bool {
+        self.done >= self.items.len()
+    }
+
+    /// How many packets it is of.
+    pub(super) const fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// How much there is left to do.
+    pub(super) fn left(&self) -> usize {
+        self.items.len() - self.done
+    }
+
+    /// The ordinal of what is next; that of news without one is 0.
+    pub(super) fn next_ordinal(&self) -> Option<u64> {
+        Some(match self.items.get(self.done)? {
+            Item::Packet(parcel) => parcel.at.ordinal,
+            Item::News(News::Tick(tick)) => tick.ordinal,
+            Item::News(News::Keys(_) | News::Signatures(_)) => 0,
+        })
+    }
+
+    /// Does what has ordinals up to `bound`, at table times not before `now`; `census` tells
+    /// the numbers of packets. Stops after other signatures have come to be looked for:
+    /// whether that was so.
+    pub(super) fn run_through(
+        &mut self,
+        bound: u64,
+        block: &Block,
+        shard: &mut Shard,
+        now: &mut Timestamp,
+        census: &mut Census,
+    ) -> bool {
+        while self.next_ordinal().is_some_and(|next| next <= bound) {
+            let item = self.items.get(self.done);
+            self.done += 1;
+            match item {
+                Some(Item::Packet(parcel)) => {
+                    *now = parcel.at.table_time.max(*now);
+                    if let Some(packet) = parcel.packet(block, &self.copies) {
+                        let number = census.number(block.source(), parcel.at.ordinal);
+                        let at = Moment { table_time: *now, ..parcel.at };
+                        shard.on_packet(at, &parcel.key, &Packet { number, ..packet });
+                    }
+                }
+                Some(Item::News(News::Tick(tick))) => {
+                    *now = tick.flow_time.max(*now);
+                    shard.advance(Tick { flow_time: *now, ..*tick });
+                }
+                Some(Item::News(news)) => {
+                    news.tell(shard);
+                    if matches!(news, News::Signatures(_)) {
+                        return true;
+                    }
+                }
+                None => {}
+            }
+        }
+        false
     }
 
     /// Adds a packet that was decoded from `frame`, or put together at it.
@@ -317,6 +442,7 @@ impl Work {
             }
         };
         let (start, len) = (start as u32, packet.payload.len() as u32);
+        self.packets += 1;
         self.items.push(Item::Packet(Parcel {
             at,
             key: *key,

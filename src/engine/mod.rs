@@ -26,10 +26,12 @@
 //! # }
 //! ```
 
+mod census;
 mod clock;
 mod coverage;
 mod dispatch;
 mod parallel;
+mod parts;
 mod shard;
 mod statistics;
 mod steps;
@@ -42,7 +44,7 @@ use self::clock::{Clock, Tick};
 pub use self::coverage::coverage;
 use self::shard::Shard;
 pub use self::statistics::{EngineCounters, Statistics, WorkerCounters};
-use crate::capture::{Block, Fill, Frame, Replay, Secrets, SecretsKind};
+use crate::capture::{Block, Fill, Frame, Replay, Secrets, SecretsKind, Spread};
 use crate::decode::{DecodeLimits, Decoder};
 use crate::detect::{
     Collector, CollectorLimits, FindingOptions, FlowState, Observer, ObserverLimits, RowWriter,
@@ -102,6 +104,17 @@ pub trait BlockSource: Send {
     /// Whether what comes next may have to be waited for, as long as it may be.
     fn may_wait(&self) -> bool {
         true
+    }
+
+    /// What ends a wait in [`BlockSource::fill`] from another thread, where that may take
+    /// long and this is one of several parts ([`Engine::replay_parts`]).
+    fn waker(&self) -> Option<Box<dyn Fn() + Send>> {
+        None
+    }
+
+    /// How many blocks may wait for those of other parts before they are worked on.
+    fn may_hold(&self) -> usize {
+        usize::MAX
     }
 
     /// Whether a frame is to be looked at.
@@ -194,6 +207,22 @@ impl Engine {
         let mut worker = self.worker();
         worker.replay(source, sink);
         worker.finish(sink)
+    }
+
+    /// Runs all frames of the parts of one capture to findings, each part on a thread that
+    /// owns some of the flows. By `spread` the frames are dealt out to the parts as far as
+    /// that can be; what comes with a part and belongs to another is handed over. The
+    /// calling thread writes the findings, in the order of the frames' times.
+    ///
+    /// The first part tells of updates and of keys; none carries secrets in its blocks. The
+    /// blocks tell what one clock shows.
+    pub fn replay_parts<S: BlockSource>(
+        &self,
+        parts: &mut [S],
+        spread: &Spread,
+        sink: &mut dyn FindingSink,
+    ) -> Statistics {
+        parts::run(self, parts, spread, sink)
     }
 
     /// Runs all frames of `source` to findings and says which signatures hit,
@@ -390,7 +419,7 @@ impl Worker {
         self.keys.replace(&engine.keys);
         self.shard.set_keys(Arc::clone(&engine.keys));
         self.shard.set_matcher(Arc::clone(&engine.matcher));
-        self.collector.renew(engine.policy.clone(), Arc::clone(&engine.signatures));
+        let _ = self.collector.renew(engine.policy.clone(), Arc::clone(&engine.signatures));
     }
 
     /// Takes in the next frame; what it lets know goes to `sink` at once.

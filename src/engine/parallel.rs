@@ -99,7 +99,7 @@ fn run_apart<'scope, 'env>(
             if source.fill(&mut block) == Fill::End {
                 break;
             }
-            let Dealt { work, notice } = dispatch.deal(&block, source, None, inboxes.len());
+            let Dealt { work, notice, .. } = dispatch.deal(&block, source, None, inboxes.len());
             let counted = notice.counters.is_some();
             // Announced before the work is handed out, so that the collector is
             // ready to take results whatever the workers' pace.
@@ -152,7 +152,7 @@ fn run_pair<'scope>(
             dispatch.tell_late(&mut other);
             crew.start(scope, other);
         }
-        let Dealt { work, notice } = dispatch.deal(&block, source, Some(&mut own), crew.len());
+        let Dealt { work, notice, .. } = dispatch.deal(&block, source, Some(&mut own), crew.len());
         let counted = notice.counters.is_some();
         let block = Arc::new(block);
         hand_out(&crew.inboxes, &block, work, counted);
@@ -213,7 +213,7 @@ impl<'scope> Crew<'scope> {
     ) -> Option<Block> {
         let Notice { ticks, through, update, mut counters } = notice;
         if let Some(Engine { policy, signatures, .. }) = update {
-            collector.renew(policy, signatures);
+            let _ = collector.renew(policy, signatures);
         }
         let mut events = Vec::new();
         let mut free = None;
@@ -263,7 +263,7 @@ impl<'scope> Crew<'scope> {
 
 /// What came of a thread. If it panicked, so does this one: all that was found has been
 /// handed on, but it is not all that there was.
-fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+pub(super) fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|payload| panic::resume_unwind(payload))
 }
 
@@ -299,7 +299,7 @@ impl Done {
 }
 
 /// Sorts a batch's events and feeds them to the collector, ticks in between.
-fn merge(
+pub(super) fn merge(
     mut events: Vec<Event>,
     ticks: &[Tick],
     collector: &mut Collector,

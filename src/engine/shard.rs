@@ -103,6 +103,7 @@ impl Shard {
         self.observer.add_to(&mut own);
         own.workers.push(WorkerCounters {
             packets: own.flow.tcp_segments + own.flow.udp_datagrams,
+            handed_over: 0,
             flows: self.table.len() as u64,
             flows_evicted: own.flow.flows_evicted,
             heavy_flows_evicted: own.flow.heavy_flows_evicted,

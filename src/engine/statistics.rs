@@ -23,6 +23,8 @@ counters! {
     pub struct WorkerCounters {
         /// TCP segments and UDP datagrams.
         packets,
+        /// Packets that came into its ring and were handed over to another worker.
+        handed_over,
         /// Flows in its table now.
         flows,
         /// Flows evicted because its table was full, or its flows held too much.

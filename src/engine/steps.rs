@@ -6,6 +6,7 @@
 //! that clock, or back, the clock that told them was set (by hand, by NTP, after the system
 //! was suspended), or is another than the one before.
 
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::capture::SourceId;
@@ -17,13 +18,23 @@ const TOLERANCE: i64 = 2_000_000_000;
 /// If no frame was in time for so long, it is not that they wait: their clock is slow.
 const WINDOW: i64 = 60_000_000_000;
 
+/// What those hold in common who read parts of one capture, so that its times are the same
+/// for all.
+#[derive(Debug, Default)]
+pub(super) struct Common {
+    /// What is added to what the clock shows, so that it shows the first frame's time with
+    /// that frame.
+    origin: OnceLock<i64>,
+    /// The sums of steps that one of them found last.
+    found: Mutex<Vec<(SourceId, i64)>>,
+}
+
 /// Takes the steps out, if there is a clock to tell them by.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Steps {
     /// What the clock shows.
     shown: Option<i64>,
-    /// What is added to it, so that it shows the first frame's time with that frame.
-    origin: Option<i64>,
+    common: Arc<Common>,
     /// What it showed when nothing waited; frames that come later are younger.
     silent: Option<i64>,
     /// A handful: the interfaces of a sensor.
@@ -42,7 +53,37 @@ struct Source {
     window_end: i64,
 }
 
+impl Common {
+    /// What a sum of steps is that was found to be `steps`: the same that another one
+    /// found, if it is about the same.
+    fn agree(&self, source: SourceId, steps: i64) -> i64 {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        match found.iter_mut().find(|(known, _)| *known == source) {
+            Some((_, agreed)) => {
+                if agreed.saturating_sub(steps).saturating_abs() > TOLERANCE {
+                    *agreed = steps;
+                }
+                *agreed
+            }
+            None => {
+                found.push((source, steps));
+                steps
+            }
+        }
+    }
+}
+
 impl Steps {
+    /// Steps of one of several parts of a capture.
+    pub(super) fn of_part(common: Arc<Common>) -> Self {
+        Self { common, ..Self::default() }
+    }
+
+    /// The time from which on all frames are, once there was one.
+    pub(super) fn origin(&self) -> Option<i64> {
+        self.common.origin.get().copied()
+    }
+
     /// The clock shows this from here on, or is not there.
     pub(super) fn show(&mut self, clock: Option<Duration>) {
         self.shown = clock.map(|clock| i64::try_from(clock.as_nanos()).unwrap_or(i64::MAX));
@@ -56,7 +97,7 @@ impl Steps {
     /// Nothing waits that was captured before what the clock shows; returns that, once
     /// there was a frame to set it by.
     pub(super) fn silence(&mut self) -> Option<Timestamp> {
-        let now = self.shown?.saturating_add(self.origin?);
+        let now = self.shown?.saturating_add(self.origin()?);
         self.silent = Some(now);
         Some(Timestamp::from_nanos(now))
     }
@@ -65,18 +106,22 @@ impl Steps {
     pub(super) fn without(&mut self, source: SourceId, time: Timestamp) -> Timestamp {
         let Some(shown) = self.shown else { return time };
         let time = time.as_nanos();
-        let origin = *self.origin.get_or_insert(time.saturating_sub(shown));
+        let origin = *self.common.origin.get_or_init(|| time.saturating_sub(shown));
         let now = shown.saturating_add(origin);
-        let known = self.sources.iter_mut().find(|(known, _)| *known == source);
-        Timestamp::from_nanos(match known {
-            Some((_, source)) => source.without(time, now, self.silent),
+        let index = match self.sources.iter().position(|(known, _)| *known == source) {
+            Some(index) => index,
             None => {
-                let mut begun = Source::new(now);
-                let time = begun.without(time, now, self.silent);
-                self.sources.push((source, begun));
-                time
+                self.sources.push((source, Source::new(now)));
+                self.sources.len() - 1
             }
-        })
+        };
+        let steady = match self.sources.get_mut(index) {
+            Some((_, known)) => {
+                known.without(time, now, self.silent, &|steps| self.common.agree(source, steps))
+            }
+            None => time,
+        };
+        Timestamp::from_nanos(steady)
     }
 }
 
@@ -85,18 +130,26 @@ impl Source {
         Self { steps: 0, last: now, least: None, window_end: now.saturating_add(WINDOW) }
     }
 
-    fn without(&mut self, time: i64, now: i64, silent: Option<i64>) -> i64 {
+    fn without(
+        &mut self,
+        time: i64,
+        now: i64,
+        silent: Option<i64>,
+        agreed: &impl Fn(i64) -> i64,
+    ) -> i64 {
         if now >= self.window_end {
             let slow = self.least.take().filter(|least| *least > TOLERANCE);
-            self.steps = self.steps.saturating_sub(slow.unwrap_or(0));
+            if let Some(slow) = slow {
+                self.steps = agreed(self.steps.saturating_sub(slow));
+            }
             self.window_end = now.saturating_add(WINDOW);
         }
         let mut steady = time.saturating_sub(self.steps);
         let last = silent.map_or(self.last, |silent| silent.max(self.last));
         let (ahead, back) = (steady.saturating_sub(now), last.saturating_sub(steady));
         if ahead > TOLERANCE || back > TOLERANCE {
-            self.steps = time.saturating_sub(now);
-            steady = now;
+            self.steps = agreed(time.saturating_sub(now));
+            steady = time.saturating_sub(self.steps);
         }
         let behind = now.saturating_sub(steady);
         self.least = Some(self.least.map_or(behind, |least| least.min(behind)));

@@ -1,7 +1,10 @@
 //! An interface watched through a ring that the kernel and the program share.
 
 use std::io;
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
+use super::fan_out::FanOut;
 use super::interfaces::Interface;
 use super::ring::{Failure, Geometry, Lease, Ring, Socket, Untimed};
 use super::{LiveError, LiveOptions, MAX_SNAP_LENGTH, MIN_RING, TimeSource};
@@ -14,6 +17,15 @@ const BLOCK_SIZE: u32 = 1 << 20;
 /// Fewer blocks make no ring: some are being worked on while others are filled.
 const MIN_BLOCKS: u32 = (MIN_RING >> 20) as u32;
 
+/// How a ring begins to receive.
+#[derive(Debug)]
+enum Start {
+    /// By itself.
+    Alone,
+    /// As one of several that share the frames.
+    Shared { fan_out: Arc<FanOut>, without_outgoing: bool, filter: Option<Vec<Instruction>> },
+}
+
 /// An interface with its ring.
 #[derive(Debug)]
 pub(super) struct RingTap {
@@ -22,14 +34,17 @@ pub(super) struct RingTap {
     pub(super) filters_here: bool,
     pub(super) offloads: Vec<&'static str>,
     pub(super) untimed: Option<String>,
+    start: Start,
 }
 
 impl RingTap {
-    /// Sets all up; nothing is received yet.
+    /// Sets all up; nothing is received yet. What others capture too is shared with
+    /// them, each of whom has one of so many rings.
     pub(super) fn open(
         name: &str,
         found: &Interface,
         options: &LiveOptions,
+        shared: Option<(&Arc<FanOut>, NonZeroU32)>,
     ) -> Result<Self, LiveError> {
         let of = |failure: Failure| failure.of(name);
         let socket = Socket::open(found.index).map_err(of)?;
@@ -44,8 +59,12 @@ impl RingTap {
                 .map_err(|reason| LiveError::Filter { name: name.to_owned(), reason })?,
         };
         let filters_here = options.filter.is_some() && program.is_none();
-        if let Some(program) = with_snap_length(program, options.snap_length) {
-            socket.attach(&program).map_err(of)?;
+        let filter = with_snap_length(program, options.snap_length);
+        match (shared, &filter) {
+            // Until it shares them, a ring would get all frames.
+            (Some(_), _) => socket.attach(&NOTHING).map_err(of)?,
+            (None, Some(program)) => socket.attach(program).map_err(of)?,
+            (None, None) => {}
         }
         if options.promiscuous {
             socket.promiscuous().map_err(of)?;
@@ -59,14 +78,33 @@ impl RingTap {
             TimeSource::Kernel => None,
             TimeSource::Hardware => socket.hardware_times(name).err().map(|why| why.told(name)),
         };
+        let rings = shared.map_or(NonZeroU32::MIN, |(_, rings)| rings);
         let blocks = u32::try_from(options.ring / u64::from(BLOCK_SIZE)).unwrap_or(u32::MAX);
         let geometry = Geometry {
             block_size: BLOCK_SIZE,
-            blocks: blocks.max(MIN_BLOCKS),
+            blocks: (blocks / rings).max(MIN_BLOCKS),
             block_timeout: options.block_timeout,
         };
         let ring = socket.map(geometry).map_err(of)?;
-        Ok(Self { ring, link, filters_here, offloads, untimed })
+        let start = match shared {
+            None => Start::Alone,
+            Some((fan_out, _)) => Start::Shared {
+                fan_out: Arc::clone(fan_out),
+                without_outgoing: found.loopback,
+                filter,
+            },
+        };
+        Ok(Self { ring, link, filters_here, offloads, untimed, start })
+    }
+
+    /// From here on frames are received.
+    pub(super) fn start(&self) -> Result<(), Failure> {
+        self.ring.start()?;
+        let Start::Shared { fan_out, without_outgoing, filter } = &self.start else {
+            return Ok(());
+        };
+        fan_out.join(&self.ring, *without_outgoing)?;
+        self.ring.filter(filter.as_deref())
     }
 
     /// The next block of the ring, if the kernel has handed it over.
@@ -122,9 +160,14 @@ fn link_type(hardware: u16) -> Option<LinkType> {
     }
 }
 
+/// Ends a program: so many bytes of the frame are captured.
+const RETURN: u16 = 0x06;
+
+/// The program that lets nothing through.
+const NOTHING: [Instruction; 1] = [Instruction { code: RETURN, jt: 0, jf: 0, k: 0 }];
+
 /// The program that cuts frames to the snap length too.
 fn with_snap_length(program: Option<Vec<Instruction>>, snap: u32) -> Option<Vec<Instruction>> {
-    const RETURN: u16 = 0x06;
     match program {
         None if snap >= MAX_SNAP_LENGTH => None,
         None => Some(vec![Instruction { code: RETURN, jt: 0, jf: 0, k: snap }]),

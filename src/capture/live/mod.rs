@@ -12,7 +12,11 @@
 
 #[cfg(target_os = "linux")]
 mod af_packet;
+#[cfg(any(target_os = "linux", all(unix, feature = "libpcap")))]
+mod bell;
 mod error;
+#[cfg(target_os = "linux")]
+mod fan_out;
 #[cfg(target_os = "linux")]
 mod frames;
 mod interfaces;
@@ -97,7 +101,8 @@ pub struct LiveOptions {
     pub backend: Backend,
     /// The most bytes of a frame that are captured.
     pub snap_length: u32,
-    /// Bytes of the ring of each interface, or of libpcap's buffer.
+    /// Bytes of the ring of each interface, or of libpcap's buffer. Workers that share an
+    /// interface have a part of it each, of [`MIN_RING`] at least.
     pub ring: u64,
     /// How long frames may wait in the ring for more of them.
     pub block_timeout: Duration,

@@ -39,6 +39,21 @@ const ETHTOOL_GFLAGS: u32 = 0x25;
 /// Room before each frame, for the VLAN tag that the kernel took out.
 const RESERVE: c_int = 4;
 
+/// Makes sockets of an interface a group that shares its frames (linux/if_packet.h).
+const PACKET_FANOUT: c_int = 18;
+
+/// Sets the program by which a group does.
+const PACKET_FANOUT_DATA: c_int = 22;
+
+/// A group deals frames out by a program of classic BPF...
+const FANOUT_CBPF: c_int = 6;
+
+/// ...has a number that no other has...
+const FANOUT_UNIQUE_ID: c_int = 0x2000;
+
+/// ...and leaves out what this system sends.
+const FANOUT_IGNORE_OUTGOING: c_int = 0x4000;
+
 /// The kernel wants to know a frame size; blocks of version 3 do not depend on
 /// it.
 const FRAME_SIZE: u32 = 2048;
@@ -215,6 +230,17 @@ impl Socket {
     /// Lets through only frames for which the program gives a length, cut to
     /// that length.
     pub(super) fn attach(&self, program: &[Instruction]) -> Result<(), Failure> {
+        self.load(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, program, "setting the filter")
+    }
+
+    /// Hands a program to the kernel.
+    fn load(
+        &self,
+        level: c_int,
+        name: c_int,
+        program: &[Instruction],
+        step: &'static str,
+    ) -> Result<(), Failure> {
         let mut code: Vec<libc::sock_filter> = program
             .iter()
             .map(|it| libc::sock_filter { code: it.code, jt: it.jt, jf: it.jf, k: it.k })
@@ -224,7 +250,7 @@ impl Socket {
             filter: code.as_mut_ptr(),
         };
         // The kernel reads `code` during the call, and copies it.
-        self.set_at(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program, "setting the filter")
+        self.set_at(level, name, &program, step)
     }
 
     fn bind(&self, protocol: u16) -> Result<(), Failure> {
@@ -288,6 +314,38 @@ impl Ring {
     pub(super) fn stop(&self) -> Result<(), Failure> {
         const RETURN: u16 = 0x06;
         self.socket.attach(&[Instruction { code: RETURN, jt: 0, jf: 0, k: 0 }])
+    }
+
+    /// From here on frames come that the program lets through; all, if there is none.
+    pub(super) fn filter(&self, program: Option<&[Instruction]>) -> Result<(), Failure> {
+        match program {
+            Some(program) => self.socket.attach(program),
+            None => {
+                let step = "taking the filter away";
+                self.socket.set_at(libc::SOL_SOCKET, libc::SO_DETACH_FILTER, &0_i32, step)
+            }
+        }
+    }
+
+    /// Shares the frames of the interface with the rings of a group: the one of that
+    /// number, or a new one. Returns its number.
+    pub(super) fn join(&self, group: Option<u16>, without_outgoing: bool) -> Result<u16, Failure> {
+        let step = "sharing frames between rings";
+        let kind = FANOUT_CBPF
+            | if group.is_none() { FANOUT_UNIQUE_ID } else { 0 }
+            | if without_outgoing { FANOUT_IGNORE_OUTGOING } else { 0 };
+        let mut value = c_int::from(group.unwrap_or_default()) | kind << 16;
+        self.socket.set(PACKET_FANOUT, &value, step)?;
+        let told = self.socket.get(libc::SOL_PACKET, PACKET_FANOUT, &mut value);
+        told.map_err(|error| Failure { step, error })?;
+        // The kind stands in the upper half.
+        Ok(value as u16)
+    }
+
+    /// Deals the frames of the group out by what this program returns.
+    pub(super) fn deal_by(&self, program: &[Instruction]) -> Result<(), Failure> {
+        let step = "setting how frames are dealt out";
+        self.socket.load(libc::SOL_PACKET, PACKET_FANOUT_DATA, program, step)
     }
 
     /// The next block, if the kernel has handed it over.

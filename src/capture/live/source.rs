@@ -1,23 +1,33 @@
-//! Several interfaces as one source of blocks, whichever way they are captured from.
+//! Several interfaces as one source of blocks, whichever way they are captured from; or as
+//! one for each worker, if the interfaces have a ring for each.
 
+use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::bell::Bell;
 use super::interfaces::{Interface, interface};
-use super::tap::{self, Delivered, Tap, Trouble};
+use super::tap::{self, Delivered, Sharing, Tap, Trouble};
 use super::{
-    InterfaceCounters, InterfaceState, InterfaceStatus, LiveError, LiveOptions, LiveStatus,
+    Backend, InterfaceCounters, InterfaceState, InterfaceStatus, LiveError, LiveOptions, LiveStatus,
 };
-use crate::capture::{Block, CaptureCounters, Fill, Frame, Pressure, SourceId};
+use crate::capture::{Block, CaptureCounters, Fill, Frame, Pressure, SourceId, Spread};
 
 /// How long nothing must come until a block without frames tells the time.
 const IDLE: Duration = Duration::from_millis(100);
 
+/// The same where other workers wait for what is told.
+const IDLE_AMONG_OTHERS: Duration = Duration::from_millis(25);
+
 /// How far the told time stays behind the clock: what waits in the rings is
 /// younger.
 const BEHIND: Duration = Duration::from_millis(500);
+
+/// The same, in block time-outs, where other workers wait for what is told.
+const BEHIND_AMONG_OTHERS: u32 = 3;
 
 /// How often the kernel is asked for its counts, and trouble is looked for.
 const ROUND: Duration = Duration::from_millis(200);
@@ -33,6 +43,12 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub struct LiveCapture {
     inputs: Vec<Input>,
     options: LiveOptions,
+    /// Which worker's part this is.
+    part: usize,
+    idle: Duration,
+    behind: Duration,
+    /// What wakes it, if others may.
+    bell: Option<Bell>,
     stop: Arc<AtomicBool>,
     begun: Instant,
     draining: Option<Instant>,
@@ -56,6 +72,7 @@ struct Input {
     source: SourceId,
     /// The number of the next frame.
     number: u64,
+    sharing: Sharing,
     tap: Tap,
     state: InterfaceState,
     looked_for: Instant,
@@ -73,28 +90,59 @@ impl LiveCapture {
         options: LiveOptions,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, LiveError> {
-        let now = Instant::now();
-        let mut inputs = Vec::new();
+        let mut capture = Self::set_up(options, stop, Instant::now());
         for (source, name) in (0..).zip(names) {
-            let tap = Tap::open(name, &options)?;
-            inputs.push(Input {
-                name: name.clone(),
-                source: SourceId(source),
-                number: 1,
-                tap,
-                state: InterfaceState::Up,
-                looked_for: now,
-                counters: InterfaceCounters::default(),
-            });
+            capture.add(SourceId(source), name, Sharing::None)?;
         }
         // Started together, and only when all can be.
-        for input in &inputs {
-            input.tap.start(&input.name)?;
+        capture.start()?;
+        Ok(capture)
+    }
+
+    /// Opens all interfaces with a ring for each worker, between which the kernel deals
+    /// the frames out as `spread` says, as far as it can see. The parts tell of their
+    /// status together. Where there are no rings, or there is one worker, there is one
+    /// part.
+    ///
+    /// # Errors
+    /// If one of them cannot be captured from.
+    pub fn open_parts(
+        names: &[String],
+        options: LiveOptions,
+        spread: &Spread,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Vec<Self>, LiveError> {
+        if spread.workers() == NonZeroUsize::MIN || options.backend != Backend::Ring {
+            return Ok(vec![Self::open(names, options, stop)?]);
         }
-        let filters_here = inputs.iter().any(|input| input.tap.filters_here());
-        let capture = Self {
-            inputs,
+        let shared: Vec<_> = names.iter().map(|_| Sharing::rings(spread)).collect();
+        let (now, status) = (Instant::now(), LiveStatus::default());
+        let mut parts = Vec::new();
+        for part in 0..spread.workers().get() {
+            let mut capture = Self::set_up(options.clone(), Arc::clone(&stop), now);
+            capture.part = part;
+            capture.status = status.clone();
+            capture.idle = IDLE_AMONG_OTHERS;
+            capture.behind = options.block_timeout * BEHIND_AMONG_OTHERS;
+            for ((source, name), sharing) in (0..).zip(names).zip(&shared) {
+                capture.add(SourceId(source), name, sharing.clone())?;
+                capture.bell = Some(Bell::new(name)?);
+            }
+            parts.push(capture);
+        }
+        // Started together, and only when all can be.
+        parts.iter_mut().try_for_each(Self::start)?;
+        Ok(parts)
+    }
+
+    fn set_up(options: LiveOptions, stop: Arc<AtomicBool>, now: Instant) -> Self {
+        Self {
+            inputs: Vec::new(),
             options,
+            part: 0,
+            idle: IDLE,
+            behind: BEHIND,
+            bell: None,
             stop,
             begun: now,
             draining: None,
@@ -104,10 +152,42 @@ impl LiveCapture {
             status: LiveStatus::default(),
             pressure: Pressure::None,
             frames_cut: 0,
-            filters_here,
-        };
-        capture.publish();
-        Ok(capture)
+            filters_here: false,
+        }
+    }
+
+    fn add(&mut self, source: SourceId, name: &str, sharing: Sharing) -> Result<(), LiveError> {
+        let tap = Tap::open(name, &self.options, &sharing)?;
+        self.filters_here |= tap.filters_here();
+        self.inputs.push(Input {
+            name: name.to_owned(),
+            source,
+            number: 1,
+            sharing,
+            tap,
+            state: InterfaceState::Up,
+            looked_for: self.begun,
+            counters: InterfaceCounters::default(),
+        });
+        Ok(())
+    }
+
+    fn start(&mut self) -> Result<(), LiveError> {
+        self.inputs.iter().try_for_each(|input| input.tap.start(&input.name))?;
+        self.publish();
+        Ok(())
+    }
+
+    /// What ends a wait in [`LiveCapture::fill`] from elsewhere, with a block that has no
+    /// frames and tells no time, where this is one of several parts.
+    pub fn waker(&self) -> Option<Box<dyn Fn() + Send>> {
+        self.bell.as_ref().map(Bell::waker)
+    }
+
+    /// How many blocks may be held beside the one that is worked on, without its being a
+    /// sign of overload.
+    pub fn may_hold(&self) -> usize {
+        self.inputs.iter().map(|input| input.tap.blocks().0 / 5).min().unwrap_or_default()
     }
 
     /// Fills `block` with what comes next; waits until something does, or so long
@@ -130,10 +210,15 @@ impl LiveCapture {
                 return Fill::End;
             }
             // Telling the time is a delivery too: it would put off the end.
-            if self.draining.is_none() && self.delivered.elapsed() >= IDLE {
+            if self.draining.is_none() && self.delivered.elapsed() >= self.idle {
                 self.delivered = Instant::now();
                 block.reset(SourceId::default(), 0);
-                block.set_clock(self.begun.elapsed().saturating_sub(BEHIND));
+                block.set_clock(self.begun.elapsed().saturating_sub(self.behind));
+                block.set_pressure(self.pressure);
+                return Fill::Block;
+            }
+            if self.bell.as_ref().is_some_and(Bell::hush) {
+                block.reset(SourceId::default(), 0);
                 block.set_pressure(self.pressure);
                 return Fill::Block;
             }
@@ -176,7 +261,8 @@ impl LiveCapture {
 
     fn wait(&self) {
         let started = Instant::now();
-        let waited = tap::wait(self.inputs.iter().map(|input| &input.tap), IDLE);
+        let taps = self.inputs.iter().map(|input| input.tap.as_fd());
+        let waited = tap::wait(taps.chain(self.bell.iter().map(Bell::as_fd)), self.idle);
         // The kernel calls a ring readable as long as its last block is lent out, and
         // a descriptor with an error at once: not too fast round, then.
         if waited.is_err() || started.elapsed() < Duration::from_millis(1) {
@@ -233,7 +319,7 @@ impl LiveCapture {
             capture.bytes += counters.bytes;
             capture.frames_lost += counters.lost;
         }
-        self.status.show(interfaces, capture, self.pressure);
+        self.status.show(self.part, interfaces, capture, self.pressure);
     }
 }
 
@@ -294,8 +380,8 @@ impl Input {
     /// Another interface has come under the name. What waits in the old ring is
     /// read first.
     fn reopen(&mut self, options: &LiveOptions) -> InterfaceState {
-        let opened =
-            Tap::open(&self.name, options).and_then(|tap| tap.start(&self.name).map(|()| tap));
+        let opened = Tap::open(&self.name, options, &self.sharing)
+            .and_then(|tap| tap.start(&self.name).map(|()| tap));
         match opened {
             Ok(tap) => {
                 self.count();

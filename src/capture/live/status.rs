@@ -72,10 +72,24 @@ pub struct InterfaceStatus {
     pub untimed: Option<String>,
 }
 
+impl InterfaceStatus {
+    /// Adds what another part of a capture shows of the same interface. All parts see it
+    /// come and go.
+    fn add(&mut self, part: &Self) {
+        let InterfaceCounters { downs, reopened, .. } = self.counters;
+        self.counters.merge(&part.counters);
+        self.counters.downs = downs;
+        self.counters.reopened = reopened;
+        self.ring_blocks += part.ring_blocks;
+        self.ring_blocks_used += part.ring_blocks_used;
+    }
+}
+
 /// How all interfaces fare. Clones see the same.
 #[derive(Clone, Debug, Default)]
-pub struct LiveStatus(Arc<Mutex<Shown>>);
+pub struct LiveStatus(Arc<Mutex<Vec<Shown>>>);
 
+/// What a part of a capture shows.
 #[derive(Debug, Default)]
 struct Shown {
     interfaces: Vec<InterfaceStatus>,
@@ -86,30 +100,49 @@ struct Shown {
 impl LiveStatus {
     /// The interfaces in the order they were named.
     pub fn interfaces(&self) -> Vec<InterfaceStatus> {
-        self.lock().interfaces.clone()
+        let parts = self.lock();
+        let Some((first, others)) = parts.split_first() else { return Vec::new() };
+        let mut interfaces = first.interfaces.clone();
+        for part in others {
+            let pairs = interfaces.iter_mut().zip(&part.interfaces);
+            pairs.for_each(|(sum, part)| sum.add(part));
+        }
+        interfaces
     }
 
     /// What was read over all of them.
     pub fn counters(&self) -> CaptureCounters {
-        self.lock().capture
+        let mut sum = CaptureCounters::default();
+        let parts = self.lock();
+        parts.iter().for_each(|part| sum.merge(&part.capture));
+        // All parts have the same inputs.
+        sum.inputs = parts.first().map_or(0, |part| part.capture.inputs);
+        sum
     }
 
-    /// What is left out now, as the workers cannot follow.
+    /// What is left out now, as workers cannot follow: by the one who follows worst.
     pub fn pressure(&self) -> Pressure {
-        self.lock().pressure
+        self.lock().iter().map(|part| part.pressure).max().unwrap_or_default()
     }
 
     #[cfg(any(target_os = "linux", all(unix, feature = "libpcap")))]
     pub(super) fn show(
         &self,
+        part: usize,
         interfaces: Vec<InterfaceStatus>,
         capture: CaptureCounters,
         pressure: Pressure,
     ) {
-        *self.lock() = Shown { interfaces, capture, pressure };
+        let mut parts = self.lock();
+        if parts.len() <= part {
+            parts.resize_with(part + 1, Shown::default);
+        }
+        if let Some(shown) = parts.get_mut(part) {
+            *shown = Shown { interfaces, capture, pressure };
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Shown> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Shown>> {
         // What is shown is replaced as a whole, so it is whole after a panic too.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

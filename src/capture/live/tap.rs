@@ -1,18 +1,24 @@
 //! The ways in which frames of an interface are captured, behind one face: a ring
 //! shared with the kernel (Linux), and libpcap (wherever there is one).
 
+#[cfg(target_os = "linux")]
+use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd};
+#[cfg(target_os = "linux")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 #[cfg(target_os = "linux")]
 use super::af_packet::RingTap;
+#[cfg(target_os = "linux")]
+use super::fan_out::FanOut;
 use super::interfaces::interface;
 #[cfg(feature = "libpcap")]
 use super::libpcap::PcapTap;
 use super::{Backend, LiveError, LiveOptions};
-use crate::capture::{Block, CaptureCounters, SourceId};
+use crate::capture::{Block, CaptureCounters, SourceId, Spread};
 
 /// What the kernel counted since it was last asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +52,31 @@ pub(super) struct Delivered {
     pub(super) timed_by_hardware: u64,
 }
 
+/// With whom an interface is shared.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Sharing {
+    /// With nobody.
+    #[default]
+    None,
+    /// With others who have one of so many rings each.
+    #[cfg(target_os = "linux")]
+    Rings(Arc<FanOut>, NonZeroU32),
+}
+
+impl Sharing {
+    /// With a ring for each worker, where there are rings.
+    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "Linux has rings"))]
+    pub(super) fn rings(spread: &Spread) -> Self {
+        #[cfg(target_os = "linux")]
+        {
+            let workers = NonZeroU32::try_from(spread.workers()).unwrap_or(NonZeroU32::MAX);
+            Self::Rings(Arc::new(FanOut::new(spread)), workers)
+        }
+        #[cfg(not(target_os = "linux"))]
+        Self::None
+    }
+}
+
 /// An interface that is captured from.
 #[derive(Debug)]
 pub(super) enum Tap {
@@ -57,7 +88,11 @@ pub(super) enum Tap {
 
 impl Tap {
     /// Sets all up.
-    pub(super) fn open(name: &str, options: &LiveOptions) -> Result<Self, LiveError> {
+    pub(super) fn open(
+        name: &str,
+        options: &LiveOptions,
+        sharing: &Sharing,
+    ) -> Result<Self, LiveError> {
         options.backend.check()?;
         let Some(found) = interface(name) else {
             return Err(LiveError::Unknown { name: name.to_owned() });
@@ -67,7 +102,13 @@ impl Tap {
         }
         match options.backend {
             #[cfg(target_os = "linux")]
-            Backend::Ring => RingTap::open(name, &found, options).map(Self::Ring),
+            Backend::Ring => {
+                let shared = match sharing {
+                    Sharing::None => None,
+                    Sharing::Rings(fan_out, rings) => Some((fan_out, *rings)),
+                };
+                RingTap::open(name, &found, options, shared).map(Self::Ring)
+            }
             #[cfg(not(target_os = "linux"))]
             Backend::Ring => Err(LiveError::NoRing),
             #[cfg(feature = "libpcap")]
@@ -83,7 +124,7 @@ impl Tap {
     pub(super) fn start(&self, name: &str) -> Result<(), LiveError> {
         match self {
             #[cfg(target_os = "linux")]
-            Self::Ring(tap) => tap.ring.start().map_err(|failure| failure.of(name)),
+            Self::Ring(tap) => tap.start().map_err(|failure| failure.of(name)),
             #[cfg(feature = "libpcap")]
             Self::Libpcap(_) => {
                 let _ = name;
@@ -236,10 +277,11 @@ impl AsFd for Tap {
 
 /// Waits until frames may wait, an error does, or time is up (less than a second).
 pub(super) fn wait<'a>(
-    taps: impl Iterator<Item = &'a Tap>,
+    waited_for: impl Iterator<Item = BorrowedFd<'a>>,
     time: Duration,
 ) -> rustix::io::Result<()> {
-    let mut polled: Vec<_> = taps.map(|tap| PollFd::new(tap, PollFlags::IN)).collect();
+    let readable = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+    let mut polled: Vec<_> = waited_for.map(readable).collect();
     let time = Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
     poll(&mut polled, Some(&time)).map(drop)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::super::{Block, Fill, Frame};
+use super::super::{Block, Fill, Frame, Spread};
 use super::{LiveError, LiveOptions, LiveStatus};
 
 /// A live capture; no value of it exists on this system.
@@ -18,6 +18,26 @@ impl LiveCapture {
         _stop: Arc<AtomicBool>,
     ) -> Result<Self, LiveError> {
         Err(options.backend.check().err().unwrap_or(LiveError::NoLibpcap))
+    }
+
+    /// Always an error.
+    pub fn open_parts(
+        names: &[String],
+        options: LiveOptions,
+        _spread: &Spread,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Vec<Self>, LiveError> {
+        Self::open(names, options, stop).map(|capture| vec![capture])
+    }
+
+    /// Nothing waits.
+    pub fn waker(&self) -> Option<Box<dyn Fn() + Send>> {
+        match *self {}
+    }
+
+    /// Nothing is held.
+    pub fn may_hold(&self) -> usize {
+        match *self {}
     }
 
     /// Fills `block` with what comes next.

@@ -18,7 +18,9 @@ use std::time::Duration;
 use self::describe::{describe, exchange_columns, request_columns, request_line, weigh};
 use self::flow::{Early, Exchange, FlowEntry, Message, is_answer};
 use super::conversation::{Conversation, ConversationId};
-use super::event::{Carrier, Event, Observation, RequestFacts, ResponseFacts, TlsFacts, Volume};
+use super::event::{
+    Carrier, Event, Observation, Renumbering, RequestFacts, ResponseFacts, TlsFacts, Volume,
+};
 use super::index::{Index, Key};
 use super::rows::{MessageRow, RowWriter};
 use crate::counters;
@@ -195,17 +197,16 @@ impl Collector {
     }
 
     /// Goes over to another policy and other signatures. Every event from here on is
-    /// of these.
-    pub(crate) fn renew(&mut self, policy: Policy, signatures: Arc<SignatureSet>) {
+    /// of these. Returns what has come of the signatures that there were.
+    pub(crate) fn renew(&mut self, policy: Policy, signatures: Arc<SignatureSet>) -> Renumbering {
         let indices = self.rows.renew(policy, signatures);
         for conversation in self.conversations.values_mut() {
             conversation.verdict.renumber(&indices);
         }
         for early in self.flows.values_mut().flat_map(|flow| &mut flow.early) {
-            let signals = std::mem::take(&mut early.message.signals);
-            let new = |old: SignatureIndex| indices.get(old.index()).copied().flatten();
-            early.message.signals = signals.into_iter().filter_map(new).collect();
+            indices.apply(&mut early.message.signals);
         }
+        indices
     }
 
     /// Table time has come to `now`: conversations that are over are written.
