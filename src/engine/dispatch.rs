@@ -73,8 +73,9 @@ pub(super) struct Work {
 enum Ownership {
     /// By its hash, that of one of so many workers.
     Hash(NonZeroUsize),
-    /// That of the worker in whose ring the kernel puts it, where it can tell.
-    Spread(Spread),
+    /// That of the worker in whose ring the kernel puts it, where it can tell; this is the
+    /// part of one of them.
+    Spread(Spread, usize),
 }
 
 impl Ownership {
@@ -84,17 +85,20 @@ impl Ownership {
             // datagrams.
             (Transport::Udp, _) => 0,
             (Transport::Tcp(_), Self::Hash(workers)) => key.shard(*workers),
-            (Transport::Tcp(_), Self::Spread(spread)) => {
+            (Transport::Tcp(_), Self::Spread(spread, _)) => {
                 let (a, b) = key.way();
                 spread.worker(a, b)
             }
         }
     }
 
-    fn workers(&self) -> NonZeroUsize {
+    /// How many of so many packets are about to be a worker's.
+    fn share(&self, worker: usize, packets: usize) -> usize {
         match self {
-            Self::Hash(workers) => *workers,
-            Self::Spread(spread) => spread.workers(),
+            // Flows are not spread evenly.
+            Self::Hash(workers) => packets / *workers + packets / 8,
+            Self::Spread(_, part) if worker == *part => packets,
+            Self::Spread(..) => 0,
         }
     }
 }
@@ -156,7 +160,7 @@ impl Dispatch {
         common: Arc<Common>,
     ) -> Self {
         let clock = Clock::of_part(part, spread.workers(), common);
-        Self::with(engine, Ownership::Spread(spread), clock)
+        Self::with(engine, Ownership::Spread(spread, part), clock)
     }
 
     fn with(engine: &Engine, ownership: Ownership, clock: Clock) -> Self {
@@ -214,9 +218,8 @@ impl Dispatch {
         own: Option<&mut Shard>,
         others: usize,
     ) -> Dealt {
-        // Flows are not spread evenly.
-        let room = block.len() / self.ownership.workers() + block.len() / 8;
-        let work = (0..others).map(|_| Work::for_packets(room)).collect();
+        let share = |worker| self.ownership.share(worker, block.len());
+        let work = (0..others).map(|worker| Work::for_packets(share(worker))).collect();
         let mut hands = Hands { work, own };
         if let Some(own) = &mut hands.own {
             own.set_pressure(block.pressure());

@@ -531,6 +531,7 @@ impl<'a> Confluence<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
     use std::fs::File;
     use std::num::NonZeroUsize;
     use std::path::{Path, PathBuf};
@@ -638,7 +639,49 @@ mod tests {
                 differ.push(path);
             }
         }
-        assert_eq!(differ, [PathBuf::new(); 0]);
+        assert!(differ.is_empty(), "{differ:?}");
         assert!(rows > 400 && handed_over > 10_000, "{rows} {handed_over}");
+    }
+
+    /// Parts go over to other signatures one after the other, and what they found before is
+    /// said in the terms of the new ones, or of those after.
+    #[test]
+    fn signatures_may_be_replaced_while_parts_are_not_equally_far() {
+        let first = r#"
+            version = 1
+            [[signature]]
+            id = "a.first"
+            title = "Moves the numbers of all others"
+            field = "http.path"
+            exact = "/first"
+            strength = "weak"
+        "#;
+        let mut more = SignatureSet::parse("first", first).unwrap();
+        more.merge(SignatureSet::builtin()).unwrap();
+        let plain = Engine::builder().build().unwrap();
+        let other = Engine::builder().signatures(more).build().unwrap();
+        let spread = Spread::random(NonZeroUsize::new(2).unwrap());
+        for name in ["p-py130-20sessions.pcap", "p-h2c-hypercorn-full.pcap"] {
+            let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/pcaps")).join(name);
+            let folder = tempfile::tempdir().unwrap();
+            deal_out(&path, folder.path(), 2, |frame| frame.number as usize % 2);
+            let rows = |updates: usize| {
+                let mut sources = [0, 1].map(|part| source(folder.path(), part, usize::MAX));
+                let engines = [&plain, &other].into_iter().cycle().take(updates).cloned();
+                sources[0].updates = engines.collect();
+                let mut rows = Vec::new();
+                plain.replay_parts(&mut sources, &spread, &mut rows);
+                rows
+            };
+            let (steady, replaced) = (rows(0), rows(1000));
+            let seen = |rows: &[Row]| -> Vec<_> {
+                rows.iter().map(|row| (row.kind, row.confidence, row.mcp.methods.clone())).collect()
+            };
+            assert_eq!(seen(&steady), seen(&replaced), "{name}");
+            let known: HashSet<_> = steady.iter().flat_map(|row| &row.signatures).collect();
+            for row in &replaced {
+                assert!(row.signatures.iter().all(|id| known.contains(id)), "{row:?}");
+            }
+        }
     }
 }

@@ -11,11 +11,15 @@ use super::{LiveError, LiveOptions, MAX_SNAP_LENGTH, MIN_RING, TimeSource};
 use crate::capture::LinkType;
 use crate::capture::filter::Instruction;
 
-/// Bytes of a block of a ring.
-const BLOCK_SIZE: u32 = 1 << 20;
+/// Bytes of a block of a ring: the largest that leaves blocks enough...
+const BLOCK_SIZES: [u32; 3] = [1 << 20, 512 << 10, MIN_BLOCK_SIZE];
 
-/// Fewer blocks make no ring: some are being worked on while others are filled.
-const MIN_BLOCKS: u32 = (MIN_RING >> 20) as u32;
+/// ...or the smallest; a frame has to find room in one.
+const MIN_BLOCK_SIZE: u32 = 256 << 10;
+
+/// Blocks enough: on a quiet interface each holds the frames of one time-out, so many of
+/// which are bridged when nobody reads.
+const ENOUGH_BLOCKS: u64 = 64;
 
 /// How a ring begins to receive.
 #[derive(Debug)]
@@ -79,12 +83,8 @@ impl RingTap {
             TimeSource::Hardware => socket.hardware_times(name).err().map(|why| why.told(name)),
         };
         let rings = shared.map_or(NonZeroU32::MIN, |(_, rings)| rings);
-        let blocks = u32::try_from(options.ring / u64::from(BLOCK_SIZE)).unwrap_or(u32::MAX);
-        let geometry = Geometry {
-            block_size: BLOCK_SIZE,
-            blocks: (blocks / rings).max(MIN_BLOCKS),
-            block_timeout: options.block_timeout,
-        };
+        let (block_size, blocks) = blocks(options.ring / u64::from(rings.get()));
+        let geometry = Geometry { block_size, blocks, block_timeout: options.block_timeout };
         let ring = socket.map(geometry).map_err(of)?;
         let start = match shared {
             None => Start::Alone,
@@ -111,6 +111,14 @@ impl RingTap {
     pub(super) fn take(&mut self) -> Option<(Lease, LinkType)> {
         Some((self.ring.take()?, self.link))
     }
+}
+
+/// How large the blocks of a ring of so many bytes are, and how many there are.
+fn blocks(ring: u64) -> (u32, u32) {
+    let ring = ring.max(MIN_RING);
+    let enough = |size: &&u32| ring / u64::from(**size) >= ENOUGH_BLOCKS;
+    let size = BLOCK_SIZES.iter().find(enough).copied().unwrap_or(MIN_BLOCK_SIZE);
+    (size, u32::try_from(ring / u64::from(size)).unwrap_or(u32::MAX))
 }
 
 impl Failure {
@@ -191,6 +199,16 @@ mod tests {
         let program = vec![instruction(0x28, 12), instruction(6, 65535), instruction(6, 0)];
         let cut = vec![instruction(0x28, 12), instruction(6, 96), instruction(6, 0)];
         assert_eq!(with_snap_length(Some(program), 96), Some(cut));
+    }
+
+    #[test]
+    fn a_small_ring_has_small_blocks() {
+        let mebibyte = 1 << 20;
+        assert_eq!(blocks(1024 * mebibyte), (1 << 20, 1024));
+        assert_eq!(blocks(64 * mebibyte), (1 << 20, 64));
+        assert_eq!(blocks(32 * mebibyte), (512 << 10, 64));
+        assert_eq!(blocks(8 * mebibyte), (256 << 10, 32));
+        assert_eq!(blocks(0), (256 << 10, 32));
     }
 
     #[test]
