@@ -486,7 +486,7 @@ fn filters_are_run_by_the_kernel_where_it_can() {
 #[test]
 fn metrics_tell_how_it_fares() {
     Network::run(|network| {
-        let options = "--metrics 127.0.0.1:0 -o -";
+        let options = "--workers 2 --metrics 127.0.0.1:0 -o -";
         let mut sensor = network.sense_saying(&format!("-i {WATCHED} {options}"), "metrics at");
         let said = sensor.said().to_owned();
         let address = said.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
@@ -507,7 +507,8 @@ fn metrics_tell_how_it_fares() {
             "mcpwatch_findings_total{kind=\"detection\",confidence=\"confirmed\"}",
             "mcpwatch_interface_lost_total{interface=\"rx0\"} 0",
             "mcpwatch_interface_up{interface=\"rx0\"} 1",
-            "mcpwatch_ring_blocks{interface=\"rx0\"} 64",
+            "mcpwatch_ring_blocks{interface=\"rx0\"} 128",
+            "mcpwatch_worker_handed_over_total{worker=\"1\"} 0",
             "mcpwatch_shedding 0",
             "mcpwatch_worker_flows_evicted_total{worker=\"0\"} 0",
             "mcpwatch_resident_memory_bytes ",

@@ -16,14 +16,12 @@
 //! wait for it; then what it hands over comes late, as if the network had delayed it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{
-    Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError, bounded,
-};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
 
 use super::census::{Census, Roll};
 use super::clock::Tick;
@@ -50,20 +48,36 @@ const WAITING: usize = 16 << 10;
 const RETRY: Duration = Duration::from_millis(1);
 
 /// How often a part that has ended looks whether the others still run.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(10);
 
-/// What a part hands to another.
-struct Shipment {
-    from: usize,
-    /// The frames that came there since the last one.
-    rolls: Vec<Roll>,
-    load: Option<Load>,
-    /// All that comes later from there has greater ordinals.
-    through: u64,
+/// What parts tell each other beside what they hand over.
+struct Progress {
+    /// By part: all that comes later from there has greater ordinals. Told when all before
+    /// that has been handed over.
+    through: Vec<AtomicU64>,
+    /// By part: the frames that came elsewhere, and where, since it last looked.
+    rolls: Vec<Mutex<Vec<(usize, Roll)>>>,
+    /// Whether one of them panicked.
+    broken: AtomicBool,
 }
 
-/// A block, and what there is to do with it.
+impl Progress {
+    fn new(parts: usize) -> Self {
+        Self {
+            through: (0..parts).map(|_| AtomicU64::new(0)).collect(),
+            rolls: (0..parts).map(|_| Mutex::default()).collect(),
+            broken: AtomicBool::new(false),
+        }
+    }
+
+    fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+}
+
+/// What a part hands to another: a block, and what there is to do with it.
 struct Load {
+    from: usize,
     block: Arc<Block>,
     work: Work,
 }
@@ -88,9 +102,7 @@ impl Inflow {
 
 /// How another part is reached.
 struct Peer {
-    inbox: Sender<Shipment>,
-    /// Of blocks that there was no room to tell of.
-    rolls: Vec<Roll>,
+    inbox: Sender<Load>,
     wake: Option<Box<dyn Fn() + Send>>,
 }
 
@@ -114,14 +126,14 @@ pub(super) fn run<S: BlockSource>(
     sink: &mut dyn FindingSink,
 ) -> Statistics {
     let (inboxes, outboxes): (Vec<_>, Vec<_>) =
-        sources.iter().map(|_| bounded::<Shipment>(UNDER_WAY * sources.len())).unzip();
+        sources.iter().map(|_| bounded::<Load>(UNDER_WAY * sources.len())).unzip();
     let (reports, reported) = bounded(UNDER_WAY * sources.len());
-    let (common, broken) = (Arc::<Common>::default(), Arc::<AtomicBool>::default());
+    let (common, progress) = (Arc::<Common>::default(), Arc::new(Progress::new(sources.len())));
     let mut parts = Vec::new();
     for (index, inbox) in outboxes.into_iter().enumerate() {
-        let peer = |(to, inbox): (usize, &Sender<Shipment>)| {
+        let peer = |(to, inbox): (usize, &Sender<Load>)| {
             let wake = sources.get(to).and_then(BlockSource::waker);
-            (to != index).then(|| Peer { inbox: inbox.clone(), rolls: Vec::new(), wake })
+            (to != index).then(|| Peer { inbox: inbox.clone(), wake })
         };
         parts.push(Part {
             index,
@@ -137,7 +149,7 @@ pub(super) fn run<S: BlockSource>(
             hold: sources.get(index).map_or(usize::MAX, BlockSource::may_hold),
             spare: Vec::new(),
             handed_over: 0,
-            broken: Arc::clone(&broken),
+            progress: Arc::clone(&progress),
         });
     }
     drop((inboxes, reports));
@@ -172,7 +184,7 @@ struct Part {
     /// By part, this one among them.
     inflows: Vec<Inflow>,
     census: Census,
-    inbox: Receiver<Shipment>,
+    inbox: Receiver<Load>,
     /// By part; none for this one.
     peers: Vec<Option<Peer>>,
     reports: Sender<Report>,
@@ -181,17 +193,16 @@ struct Part {
     spare: Vec<Block>,
     /// Packets that came by it and are another's.
     handed_over: u64,
-    /// Set if one of them panicked.
-    broken: Arc<AtomicBool>,
+    progress: Arc<Progress>,
 }
 
-/// Lets the others know that the thread panicked.
-struct Alarm(Arc<AtomicBool>);
+/// Lets the others know if the thread panics.
+struct Alarm(Arc<Progress>);
 
 impl Drop for Alarm {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.store(true, Ordering::Relaxed);
+            self.0.broken.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -199,8 +210,8 @@ impl Drop for Alarm {
 impl Part {
     /// Works until the source ends, and the others have; what was counted.
     fn run(mut self, source: &mut impl BlockSource) -> Statistics {
-        let _alarm = Alarm(Arc::clone(&self.broken));
-        while !self.broken.load(Ordering::Relaxed) {
+        let _alarm = Alarm(Arc::clone(&self.progress));
+        while !self.progress.is_broken() {
             let mut block = self.spare.pop().unwrap_or_default();
             if source.fill(&mut block) == Fill::End {
                 break;
@@ -224,73 +235,85 @@ impl Part {
             let ahead = Notice { update: notice.update.take(), ..Notice::default() };
             self.tell(Some((ahead, 0)));
         }
-        let roll = (!ordinals.is_empty()).then(|| (block.source(), Arc::from(ordinals)));
-        self.hand_out(block, roll, work, through);
+        if !ordinals.is_empty() {
+            self.tell_of((block.source(), Arc::from(ordinals)));
+        }
+        self.hand_out(block, work);
+        if let Some(told) = self.progress.through.get(self.index) {
+            told.store(through, Ordering::Release);
+        }
         self.hear();
         self.work();
         self.tell(Some((notice, through)));
     }
 
-    fn hand_out(&mut self, block: Block, roll: Option<Roll>, work: Vec<Work>, through: u64) {
-        let block = Arc::new(block);
-        for (to, work) in work.into_iter().enumerate() {
+    /// Lets all parts know of the frames of a block.
+    fn tell_of(&mut self, roll: Roll) {
+        for (to, rolls) in self.progress.rolls.iter().enumerate() {
             if to != self.index {
-                self.handed_over += work.packets();
+                let mut rolls = rolls.lock().unwrap_or_else(PoisonError::into_inner);
+                rolls.push((self.index, roll.clone()));
             }
-            let load = (!work.is_done()).then(|| Load { block: Arc::clone(&block), work });
-            let rolls = Vec::from_iter(roll.clone());
-            let shipment = Shipment { from: self.index, rolls, load, through };
+        }
+        self.census.add(self.index, roll);
+    }
+
+    fn hand_out(&mut self, block: Block, work: Vec<Work>) {
+        let block = Arc::new(block);
+        for (to, work) in work.into_iter().enumerate().filter(|(_, work)| !work.is_done()) {
+            let packets = work.packets();
+            let load = Load { from: self.index, block: Arc::clone(&block), work };
             if to == self.index {
-                self.put(shipment);
+                self.put(load);
             } else {
-                self.ship(to, shipment);
+                self.handed_over += packets;
+                self.ship(to, load);
             }
         }
         self.recycle(block);
     }
 
-    /// Sends what another part is to have. Where that cannot take it yet, takes what
-    /// others send meanwhile, so that no two wait for each other.
-    fn ship(&mut self, to: usize, mut shipment: Shipment) {
-        let Some(Some(peer)) = self.peers.get_mut(to) else { return };
-        let inbox = peer.inbox.clone();
-        peer.rolls.append(&mut shipment.rolls);
-        shipment.rolls = std::mem::take(&mut peer.rolls);
-        // How far this one has come, the next shipment tells too.
-        let has_to_arrive = shipment.load.is_some() || shipment.through == u64::MAX;
-        let mut sent = inbox.try_send(shipment);
-        while has_to_arrive && let Err(TrySendError::Full(shipment)) = sent {
+    /// Hands to another part. Where that cannot take it yet, takes what others hand over
+    /// meanwhile, so that no two wait for each other.
+    fn ship(&mut self, to: usize, load: Load) {
+        let Some(Some(inbox)) = self.peers.get(to).map(|it| it.as_ref().map(|it| it.inbox.clone()))
+        else {
+            return;
+        };
+        let mut sent = inbox.send_timeout(load, RETRY);
+        while let Err(SendTimeoutError::Timeout(load)) = sent {
             self.hear();
             if self.is_full() {
                 self.work();
             }
-            sent = inbox.send_timeout(shipment, RETRY).map_err(|error| match error {
-                SendTimeoutError::Timeout(shipment) => TrySendError::Full(shipment),
-                SendTimeoutError::Disconnected(shipment) => TrySendError::Disconnected(shipment),
-            });
+            sent = inbox.send_timeout(load, RETRY);
         }
-        let Some(Some(peer)) = self.peers.get_mut(to) else { return };
-        match (sent, &peer.wake) {
-            (Ok(()), Some(wake)) if has_to_arrive => wake(),
-            // A part is gone only if it panicked, which the join will show.
-            (Ok(()) | Err(TrySendError::Disconnected(_)), _) => {}
-            (Err(TrySendError::Full(shipment)), _) => peer.rolls = shipment.rolls,
+        // A part is gone only if it panicked, which the join will show.
+        if let Some(Some(Peer { wake: Some(wake), .. })) = self.peers.get(to) {
+            wake();
         }
     }
 
-    /// Takes in what others have sent.
+    /// Takes in what others have handed over and told.
     fn hear(&mut self) {
-        while let Ok(shipment) = self.inbox.try_recv() {
-            self.put(shipment);
+        // Looked at first: all up to there has been handed over by then.
+        let told: Vec<_> =
+            self.progress.through.iter().map(|told| told.load(Ordering::Acquire)).collect();
+        if let Some(rolls) = self.progress.rolls.get(self.index) {
+            let mut rolls = rolls.lock().unwrap_or_else(PoisonError::into_inner);
+            rolls.drain(..).for_each(|(from, roll)| self.census.add(from, roll));
+        }
+        while let Ok(load) = self.inbox.try_recv() {
+            self.put(load);
+        }
+        for (inflow, told) in self.inflows.iter_mut().zip(told) {
+            inflow.through = told;
         }
     }
 
-    fn put(&mut self, shipment: Shipment) {
-        let Shipment { from, rolls, load, through } = shipment;
-        rolls.into_iter().for_each(|roll| self.census.add(from, roll));
-        if let Some(inflow) = self.inflows.get_mut(from) {
-            inflow.loads.extend(load);
-            inflow.through = inflow.through.max(through);
+    fn put(&mut self, load: Load) {
+        if let Some(inflow) = self.inflows.get_mut(load.from) {
+            inflow.loads.push_back(load);
         }
     }
 
@@ -341,7 +364,7 @@ impl Part {
     /// Does the oldest load of a part, as far as to `bound`.
     fn work_off(&mut self, from: usize, bound: u64) {
         let Some(inflow) = self.inflows.get_mut(from) else { return };
-        let Some(Load { block, work }) = inflow.loads.front_mut() else { return };
+        let Some(Load { block, work, .. }) = inflow.loads.front_mut() else { return };
         let (shard, now, census) = (&mut self.shard, &mut self.now, &mut self.census);
         let renewed = work.run_through(bound, block, shard, now, census);
         let done = if work.is_done() { inflow.loads.pop_front() } else { None };
@@ -360,31 +383,29 @@ impl Part {
         self.census.advance(through);
         let (part, renewals) = (self.index, self.renewals);
         let events = self.shard.take_events();
-        // The collector is gone only if its thread panicked; nothing is left to do.
-        let _ = self.reports.send(Report { part, renewals, events, through, notice });
+        if self.reports.send(Report { part, renewals, events, through, notice }).is_err() {
+            // The collector is gone only if its thread panicked.
+            self.progress.broken.store(true, Ordering::Relaxed);
+        }
     }
 
     /// The source is over: does what the others still hand over.
     fn end(mut self) -> Statistics {
         self.dispatch.finish();
-        for to in 0..self.peers.len() {
-            let (from, rolls) = (self.index, Vec::new());
-            let last = Shipment { from, rolls, load: None, through: u64::MAX };
-            if to == self.index {
-                self.put(last);
-            } else {
-                self.ship(to, last);
-            }
+        if let Some(told) = self.progress.through.get(self.index) {
+            told.store(u64::MAX, Ordering::Release);
         }
+        self.hear();
         self.work();
         while self.inflows.iter().any(|inflow| inflow.through < u64::MAX)
-            && !self.broken.load(Ordering::Relaxed)
+            && !self.progress.is_broken()
         {
             match self.inbox.recv_timeout(LOOK) {
-                Ok(shipment) => self.put(shipment),
-                Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => break,
+                Ok(load) => self.put(load),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => thread::sleep(RETRY),
             }
+            self.hear();
             self.work();
             self.tell(None);
         }
