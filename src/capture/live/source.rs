@@ -29,6 +29,10 @@ const BEHIND: Duration = Duration::from_millis(500);
 /// The same, in block time-outs, where other workers wait for what is told.
 const BEHIND_AMONG_OTHERS: u32 = 3;
 
+/// How long nothing is looked at where the kernel cannot tell when there is something: a
+/// fraction of what a ring bridges, however fast frames come.
+const PAUSE: Duration = Duration::from_millis(4);
+
 /// How often the kernel is asked for its counts, and trouble is looked for.
 const ROUND: Duration = Duration::from_millis(200);
 
@@ -266,7 +270,7 @@ impl LiveCapture {
         // The kernel calls a ring readable as long as its last block is lent out, and
         // a descriptor with an error at once: not too fast round, then.
         if waited.is_err() || started.elapsed() < Duration::from_millis(1) {
-            thread::sleep(Duration::from_millis(1));
+            thread::sleep(PAUSE);
         }
     }
 
