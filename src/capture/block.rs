@@ -250,6 +250,7 @@ const IN_HEADERS: [usize; 2] = [12, 47];
 
 impl Frames<'_> {
     /// Looks at the headers of the next frames, all at once.
+    #[inline(never)]
     fn fetch(&self) {
         let captured = self.block.captured();
         let mut seen = 0;

@@ -122,8 +122,15 @@ impl Clock {
     }
 
     /// The ordinal of what comes next, at that time.
+    #[inline]
     fn next_ordinal(&self, time: Timestamp) -> u64 {
-        let Numbering::Time { part, parts } = self.numbering else { return self.ordinal + 1 };
+        match self.numbering {
+            Numbering::Count => self.ordinal + 1,
+            Numbering::Time { part, parts } => self.ordinal_by_time(time, part, parts),
+        }
+    }
+
+    fn ordinal_by_time(&self, time: Timestamp, part: u64, parts: u64) -> u64 {
         let origin = self.steps.origin().unwrap_or_default();
         let nanos = u64::try_from(time.as_nanos().saturating_sub(origin)).unwrap_or_default();
         let by_time = nanos.saturating_mul(parts).saturating_add(part);

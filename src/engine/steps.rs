@@ -103,8 +103,17 @@ impl Steps {
     }
 
     /// The time of the next frame without the steps.
+    #[inline]
     pub(super) fn without(&mut self, source: SourceId, time: Timestamp) -> Timestamp {
-        let Some(shown) = self.shown else { return time };
+        match self.shown {
+            None => time,
+            Some(shown) => self.take_out(shown, source, time),
+        }
+    }
+
+    /// Not part of the loop over the frames of a file, which has no such clock.
+    #[inline(never)]
+    fn take_out(&mut self, shown: i64, source: SourceId, time: Timestamp) -> Timestamp {
         let time = time.as_nanos();
         let origin = *self.common.origin.get_or_init(|| time.saturating_sub(shown));
         let now = shown.saturating_add(origin);
