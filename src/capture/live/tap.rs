@@ -110,7 +110,10 @@ impl Tap {
                 RingTap::open(name, &found, options, shared).map(Self::Ring)
             }
             #[cfg(not(target_os = "linux"))]
-            Backend::Ring => Err(LiveError::NoRing),
+            Backend::Ring => {
+                let Sharing::None = sharing;
+                Err(LiveError::NoRing)
+            }
             #[cfg(feature = "libpcap")]
             Backend::Libpcap => {
                 PcapTap::open(name, &found, options).map(Box::new).map(Self::Libpcap)
