@@ -90,10 +90,15 @@ fn add_keys(
     if problems.is_empty() { Ok(keys) } else { Err(problems.join("\nmcpwatch: ")) }
 }
 
+/// The most workers that there can be.
+const MOST_WORKERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
+
 /// How many workers there are to be.
 pub(super) fn workers(args: &DetectionArgs) -> NonZeroUsize {
     let asked = args.workers.and_then(|workers| NonZeroUsize::new(workers.into()));
-    asked.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+    // As many as can be asked for: a group of rings has room for no more.
+    let available = || Some(thread::available_parallelism().ok()?.min(MOST_WORKERS));
+    asked.or_else(available).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Writes counters to where `--stats` says.

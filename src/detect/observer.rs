@@ -153,8 +153,12 @@ impl Observer {
     }
 
     /// What follows is caused by the packet of that ordinal, or happens before
-    /// it.
+    /// it. If that comes late, it counts to what was told before: the order of what is
+    /// told of a flow stays.
     pub(crate) fn at(&mut self, ordinal: u64, phase: Phase) {
+        if ordinal < self.ordinal {
+            return;
+        }
         self.ordinal = ordinal;
         self.phase = phase;
         self.sequence = 0;

@@ -159,8 +159,14 @@ impl Dispatch {
         spread: Spread,
         common: Arc<Common>,
     ) -> Self {
-        let clock = Clock::of_part(part, spread.workers(), common);
-        Self::with(engine, Ownership::Spread(spread, part), clock)
+        let parts = spread.workers();
+        let clock = Clock::of_part(part, parts, common);
+        let mut limits = engine.limits.decode;
+        // Each has fragments of its own.
+        limits.fragment_bytes /= parts;
+        limits.fragment_datagrams = (limits.fragment_datagrams / parts).max(1);
+        let decoder = Decoder::new(limits);
+        Self { decoder, ..Self::with(engine, Ownership::Spread(spread, part), clock) }
     }
 
     fn with(engine: &Engine, ownership: Ownership, clock: Clock) -> Self {

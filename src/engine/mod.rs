@@ -56,7 +56,7 @@ use crate::signature::{Diagnostic, Matcher, Report, SignatureIndexSet, Signature
 use crate::stream::tls::{KeyLogPart, KeyLogReader, KeyStore};
 
 /// Bounds of the engine's memory and work.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// IP fragments.
     pub decode: DecodeLimits,
@@ -66,6 +66,20 @@ pub struct Limits {
     pub observer: ObserverLimits,
     /// Conversations.
     pub collector: CollectorLimits,
+    /// Packets that one of several parts of a capture keeps waiting for the others.
+    pub parked: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            decode: DecodeLimits::default(),
+            flow: FlowLimits::default(),
+            observer: ObserverLimits::default(),
+            collector: CollectorLimits::default(),
+            parked: 128 << 10,
+        }
+    }
 }
 
 impl Limits {
@@ -78,6 +92,8 @@ impl Limits {
     pub fn for_memory(bytes: u64, workers: NonZeroUsize) -> Self {
         /// What the program takes at rest, and what is under way between the threads.
         const FIXED: u64 = 16 << 20;
+        /// A packet that waits: what was decoded of it.
+        const PARKED: usize = 192;
         let mut limits = Self::default();
         let bytes = bytes.saturating_sub(FIXED).max(bytes / 4);
         let whole = usize::try_from(bytes).unwrap_or(usize::MAX) / 4 * 3;
@@ -89,6 +105,9 @@ impl Limits {
         flow.max_history_total = flow.max_history_total.min(share / 16);
         // Buffers grow by doubling.
         limits.decode.fragment_bytes = limits.decode.fragment_bytes.min(whole / 64);
+        // Half of what is under way may be this.
+        let parked = share / 16 + FIXED as usize / 2 / workers.get();
+        limits.parked = limits.parked.min(parked / PARKED);
         limits.observer.paths = limits.observer.paths.min(share / 64 / 128);
         limits.collector.memory = whole / 8;
         limits.collector.names = limits.collector.names.min(whole / 32 / 256);
@@ -216,6 +235,9 @@ impl Engine {
     ///
     /// The first part tells of updates and of keys; none carries secrets in its blocks. The
     /// blocks tell what one clock shows.
+    ///
+    /// # Panics
+    /// If there is not a part for each worker of `spread`, or if one of the threads does.
     pub fn replay_parts<S: BlockSource>(
         &self,
         parts: &mut [S],

@@ -38,9 +38,6 @@ use crate::time::Timestamp;
 /// What may be on its way to a part, and from each part to the collector.
 const UNDER_WAY: usize = 4;
 
-/// Packets that wait in a part until the others have come as far.
-const PARKED: usize = 16 << 10;
-
 /// Events that wait until all parts have come as far.
 const WAITING: usize = 16 << 10;
 
@@ -125,6 +122,7 @@ pub(super) fn run<S: BlockSource>(
     spread: &Spread,
     sink: &mut dyn FindingSink,
 ) -> Statistics {
+    assert_eq!(sources.len(), spread.workers().get(), "a part for each worker");
     let (inboxes, outboxes): (Vec<_>, Vec<_>) =
         sources.iter().map(|_| bounded::<Load>(UNDER_WAY * sources.len())).unzip();
     let (reports, reported) = bounded(UNDER_WAY * sources.len());
@@ -149,6 +147,8 @@ pub(super) fn run<S: BlockSource>(
             hold: sources.get(index).map_or(usize::MAX, BlockSource::may_hold),
             spare: Vec::new(),
             handed_over: 0,
+            parked: 0,
+            may_park: engine.limits.parked,
             progress: Arc::clone(&progress),
         });
     }
@@ -193,6 +193,9 @@ struct Part {
     spare: Vec<Block>,
     /// Packets that came by it and are another's.
     handed_over: u64,
+    /// What there is left to do, and how much that may be.
+    parked: usize,
+    may_park: usize,
     progress: Arc<Progress>,
 }
 
@@ -313,6 +316,7 @@ impl Part {
 
     fn put(&mut self, load: Load) {
         if let Some(inflow) = self.inflows.get_mut(load.from) {
+            self.parked += load.work.left();
             inflow.loads.push_back(load);
         }
     }
@@ -330,9 +334,8 @@ impl Part {
 
     /// Whether more waits here than may.
     fn is_full(&self) -> bool {
-        let loads = self.inflows.iter().flat_map(|inflow| &inflow.loads);
-        self.inflows.iter().any(|inflow| inflow.loads.len() > self.hold)
-            || loads.map(|load| load.work.left()).sum::<usize>() > PARKED
+        self.parked > self.may_park
+            || self.inflows.iter().any(|inflow| inflow.loads.len() > self.hold)
     }
 
     /// Does what is there, in order, as far as all others have come, or until there is room
@@ -366,7 +369,9 @@ impl Part {
         let Some(inflow) = self.inflows.get_mut(from) else { return };
         let Some(Load { block, work, .. }) = inflow.loads.front_mut() else { return };
         let (shard, now, census) = (&mut self.shard, &mut self.now, &mut self.census);
+        self.parked -= work.left();
         let renewed = work.run_through(bound, block, shard, now, census);
+        self.parked += work.left();
         let done = if work.is_done() { inflow.loads.pop_front() } else { None };
         if let Some(Load { block, .. }) = done {
             self.recycle(block);
@@ -446,9 +451,11 @@ struct Confluence<'a> {
     events: Vec<Event>,
     ticks: Vec<Tick>,
     /// The ends of blocks: the last ordinal, and when the last frame came.
-    ends: Vec<(u64, Option<Timestamp>)>,
+    ends: Vec<(u64, Timestamp)>,
     /// Table time, as the collector was last told.
     now: Timestamp,
+    /// By part: whether it told anything since all had.
+    heard: Vec<bool>,
 }
 
 impl<'a> Confluence<'a> {
@@ -465,6 +472,7 @@ impl<'a> Confluence<'a> {
             ticks: Vec::new(),
             ends: Vec::new(),
             now: Timestamp::MIN,
+            heard: vec![false; parts],
         }
     }
 
@@ -483,7 +491,7 @@ impl<'a> Confluence<'a> {
                 return;
             }
             self.ticks.extend(ticks);
-            self.ends.push((ordinal, through));
+            self.ends.extend(through.map(|time| (ordinal, time)));
             if let (Some(counters), Some(known)) = (counters, self.counters.get_mut(part)) {
                 *known = *counters;
                 counted = part == 0;
@@ -491,11 +499,23 @@ impl<'a> Confluence<'a> {
         }
         let all = self.through.iter().copied().min().unwrap_or_default();
         self.pass_on(if self.events.len() > WAITING { u64::MAX } else { all });
+        self.hear_of(part);
         if counted {
             let mut sum = Statistics::default();
             self.counters.iter().for_each(|part| sum.merge(part));
             sum.collector = self.collector.counters();
             self.sink.statistics(&sum);
+        }
+    }
+
+    /// When all parts have told something, time has passed for the sink, frames or not.
+    fn hear_of(&mut self, part: usize) {
+        if let Some(heard) = self.heard.get_mut(part) {
+            *heard = true;
+        }
+        if self.heard.iter().all(|heard| *heard) {
+            self.heard.fill(false);
+            self.sink.block_end(None);
         }
     }
 
@@ -540,7 +560,7 @@ impl<'a> Confluence<'a> {
         let ticks: Vec<_> = self.ticks.drain(..ready).filter(forward).collect();
         merge(events, &ticks, &mut self.collector, self.sink);
         for (_, end) in self.ends.extract_if(.., |(ordinal, _)| *ordinal <= through) {
-            self.sink.block_end(end);
+            self.sink.block_end(Some(end));
         }
     }
 
@@ -662,6 +682,36 @@ mod tests {
         }
         assert!(differ.is_empty(), "{differ:?}");
         assert!(rows > 400 && handed_over > 10_000, "{rows} {handed_over}");
+    }
+
+    /// A part that waits for nobody loses the order, and nothing else.
+    #[test]
+    fn parts_that_do_not_wait_for_each_other_lose_no_frame() {
+        let engine = Engine::builder().build().unwrap();
+        let spread = Spread::random(NonZeroUsize::new(2).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/pcaps/p-py130-20sessions.pcap"));
+        deal_out(path, folder.path(), 2, |frame| usize::from(frame.number > 500));
+        let mut sources = [0, 1].map(|part| source(folder.path(), part, 0));
+        let mut rows: Vec<Row> = Vec::new();
+        let sum = engine.replay_parts(&mut sources, &spread, &mut rows);
+        let packets: u64 = sum.workers.iter().map(|it| it.packets).sum();
+        assert_eq!(packets, sum.engine.frames);
+        assert!(!rows.is_empty());
+    }
+
+    /// Before the first frame there is no time, and nothing to keep.
+    #[test]
+    fn blocks_without_frames_leave_nothing_behind() {
+        let collector = Engine::builder().build().unwrap().collector();
+        let mut rows: Vec<Row> = Vec::new();
+        let mut confluence = Confluence::new(2, collector, &mut rows);
+        for part in [0, 1].into_iter().cycle().take(1000) {
+            let (renewals, events, through) = (0, Vec::new(), part as u64);
+            let notice = Some((Notice::default(), through));
+            confluence.take(Report { part, renewals, events, through, notice });
+        }
+        assert!(confluence.ends.is_empty() && confluence.ticks.is_empty());
     }
 
     /// Parts go over to other signatures one after the other, and what they found before is

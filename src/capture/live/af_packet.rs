@@ -1,7 +1,7 @@
 //! An interface watched through a ring that the kernel and the program share.
 
 use std::io;
-use std::num::NonZeroU32;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::fan_out::FanOut;
@@ -21,13 +21,22 @@ const MIN_BLOCK_SIZE: u32 = 256 << 10;
 /// which are bridged when nobody reads.
 const ENOUGH_BLOCKS: u64 = 64;
 
+/// With whom a ring shares the frames of its interface.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    pub(super) fan_out: Arc<FanOut>,
+    /// Whose ring it is, of so many workers, each of whom has one.
+    pub(super) worker: usize,
+    pub(super) workers: NonZeroUsize,
+}
+
 /// How a ring begins to receive.
 #[derive(Debug)]
 enum Start {
     /// By itself.
     Alone,
     /// As one of several that share the frames.
-    Shared { fan_out: Arc<FanOut>, without_outgoing: bool, filter: Option<Vec<Instruction>> },
+    Shared { shared: Shared, filter: Option<Vec<Instruction>> },
 }
 
 /// An interface with its ring.
@@ -42,13 +51,12 @@ pub(super) struct RingTap {
 }
 
 impl RingTap {
-    /// Sets all up; nothing is received yet. What others capture too is shared with
-    /// them, each of whom has one of so many rings.
+    /// Sets all up; nothing is received yet.
     pub(super) fn open(
         name: &str,
         found: &Interface,
         options: &LiveOptions,
-        shared: Option<(&Arc<FanOut>, NonZeroU32)>,
+        shared: Option<&Shared>,
     ) -> Result<Self, LiveError> {
         let of = |failure: Failure| failure.of(name);
         let socket = Socket::open(found.index).map_err(of)?;
@@ -82,17 +90,16 @@ impl RingTap {
             TimeSource::Kernel => None,
             TimeSource::Hardware => socket.hardware_times(name).err().map(|why| why.told(name)),
         };
-        let rings = shared.map_or(NonZeroU32::MIN, |(_, rings)| rings);
-        let (block_size, blocks) = blocks(options.ring / u64::from(rings.get()));
+        let rings = shared.map_or(1, |shared| shared.workers.get() as u64);
+        let (block_size, blocks) = blocks(options.ring / rings);
         let geometry = Geometry { block_size, blocks, block_timeout: options.block_timeout };
         let ring = socket.map(geometry).map_err(of)?;
         let start = match shared {
             None => Start::Alone,
-            Some((fan_out, _)) => Start::Shared {
-                fan_out: Arc::clone(fan_out),
-                without_outgoing: found.loopback,
-                filter,
-            },
+            Some(shared) => {
+                let filter = if found.loopback { Some(without_outgoing(filter)) } else { filter };
+                Start::Shared { shared: shared.clone(), filter }
+            }
         };
         Ok(Self { ring, link, filters_here, offloads, untimed, start })
     }
@@ -100,10 +107,8 @@ impl RingTap {
     /// From here on frames are received.
     pub(super) fn start(&self) -> Result<(), Failure> {
         self.ring.start()?;
-        let Start::Shared { fan_out, without_outgoing, filter } = &self.start else {
-            return Ok(());
-        };
-        fan_out.join(&self.ring, *without_outgoing)?;
+        let Start::Shared { shared, filter } = &self.start else { return Ok(()) };
+        shared.fan_out.join(&self.ring, shared.worker)?;
         self.ring.filter(filter.as_deref())
     }
 
@@ -173,6 +178,24 @@ const RETURN: u16 = 0x06;
 
 /// The program that lets nothing through.
 const NOTHING: [Instruction; 1] = [Instruction { code: RETURN, jt: 0, jf: 0, k: 0 }];
+
+/// The program that leaves out what this system sends: a group does not heed what its
+/// sockets ask for in that.
+fn without_outgoing(program: Option<Vec<Instruction>>) -> Vec<Instruction> {
+    const LOAD: u16 = 0x20;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    /// `SKF_AD_OFF + SKF_AD_PKTTYPE` (linux/filter.h).
+    const PACKET_TYPE: u32 = 0xffff_f004;
+    let outgoing = u32::from(libc::PACKET_OUTGOING);
+    let mut all = vec![
+        Instruction { code: LOAD, jt: 0, jf: 0, k: PACKET_TYPE },
+        Instruction { code: JUMP_IF_EQUAL, jt: 0, jf: 1, k: outgoing },
+    ];
+    all.extend(NOTHING);
+    let whole = || vec![Instruction { code: RETURN, jt: 0, jf: 0, k: MAX_SNAP_LENGTH }];
+    all.extend(program.unwrap_or_else(whole));
+    all
+}
 
 /// The program that cuts frames to the snap length too.
 fn with_snap_length(program: Option<Vec<Instruction>>, snap: u32) -> Option<Vec<Instruction>> {

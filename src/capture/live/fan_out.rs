@@ -7,6 +7,7 @@
 //! what is in other tunnels go by their outer addresses, so that they stay together; the
 //! rest goes to the first worker. Whoever gets what is not his hands it over.
 
+use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use super::ring::{Failure, Ring};
@@ -35,6 +36,8 @@ struct Group {
     /// The system's number of the interface.
     interface: u32,
     id: u16,
+    /// How many have joined it.
+    members: usize,
 }
 
 impl FanOut {
@@ -42,17 +45,32 @@ impl FanOut {
         Self { program: program(spread), group: Mutex::default() }
     }
 
-    /// Makes a ring that receives already one of the group; the first one founds it.
-    pub(super) fn join(&self, ring: &Ring, without_outgoing: bool) -> Result<(), Failure> {
+    /// Makes the ring of a worker, which receives already, one of the group; that of the
+    /// first worker founds it. The kernel deals out by the order in which they join, so
+    /// each waits for those before it.
+    pub(super) fn join(&self, ring: &Ring, worker: usize) -> Result<(), Failure> {
         let mut group = self.group.lock().unwrap_or_else(PoisonError::into_inner);
         let known = group.filter(|group| group.interface == ring.index());
-        let joined = known.map(|group| ring.join(Some(group.id), without_outgoing));
-        // If the others have left it, the number may be somebody else's by now.
-        let id = match joined {
-            Some(Ok(id)) => id,
-            _ => ring.join(None, without_outgoing)?,
+        let joined = match known {
+            Some(Group { id, members, .. }) if members >= worker => {
+                ring.join(Some(id)).map(|id| (id, members + 1))
+            }
+            None if worker == 0 => ring.join(None).map(|id| (id, 1)),
+            _ => {
+                let step = "waiting for the rings of other workers";
+                Err(Failure { step, error: io::ErrorKind::WouldBlock.into() })
+            }
         };
-        *group = Some(Group { interface: ring.index(), id });
+        let (id, members) = match joined {
+            // The group of that number is one of an interface that is gone.
+            Err(Failure { error, .. })
+                if worker == 0 && error.kind() == io::ErrorKind::InvalidInput =>
+            {
+                (ring.join(None)?, 1)
+            }
+            joined => joined?,
+        };
+        *group = Some(Group { interface: ring.index(), id, members });
         ring.deal_by(&self.program)
     }
 }

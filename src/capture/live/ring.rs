@@ -48,11 +48,8 @@ const PACKET_FANOUT_DATA: c_int = 22;
 /// A group deals frames out by a program of classic BPF...
 const FANOUT_CBPF: c_int = 6;
 
-/// ...has a number that no other has...
+/// ...and has a number that no other has.
 const FANOUT_UNIQUE_ID: c_int = 0x2000;
-
-/// ...and leaves out what this system sends.
-const FANOUT_IGNORE_OUTGOING: c_int = 0x4000;
 
 /// The kernel wants to know a frame size; blocks of version 3 do not depend on
 /// it.
@@ -329,11 +326,9 @@ impl Ring {
 
     /// Shares the frames of the interface with the rings of a group: the one of that
     /// number, or a new one. Returns its number.
-    pub(super) fn join(&self, group: Option<u16>, without_outgoing: bool) -> Result<u16, Failure> {
+    pub(super) fn join(&self, group: Option<u16>) -> Result<u16, Failure> {
         let step = "sharing frames between rings";
-        let kind = FANOUT_CBPF
-            | if group.is_none() { FANOUT_UNIQUE_ID } else { 0 }
-            | if without_outgoing { FANOUT_IGNORE_OUTGOING } else { 0 };
+        let kind = FANOUT_CBPF | if group.is_none() { FANOUT_UNIQUE_ID } else { 0 };
         let mut value = c_int::from(group.unwrap_or_default()) | kind << 16;
         self.socket.set(PACKET_FANOUT, &value, step)?;
         let told = self.socket.get(libc::SOL_PACKET, PACKET_FANOUT, &mut value);

@@ -119,7 +119,7 @@ impl LiveCapture {
         if spread.workers() == NonZeroUsize::MIN || options.backend != Backend::Ring {
             return Ok(vec![Self::open(names, options, stop)?]);
         }
-        let shared: Vec<_> = names.iter().map(|_| Sharing::rings(spread)).collect();
+        let mut shared: Vec<_> = names.iter().map(|_| Sharing::rings(spread).into_iter()).collect();
         let (now, status) = (Instant::now(), LiveStatus::default());
         let mut parts = Vec::new();
         for part in 0..spread.workers().get() {
@@ -128,8 +128,8 @@ impl LiveCapture {
             capture.status = status.clone();
             capture.idle = IDLE_AMONG_OTHERS;
             capture.behind = options.block_timeout * BEHIND_AMONG_OTHERS;
-            for ((source, name), sharing) in (0..).zip(names).zip(&shared) {
-                capture.add(SourceId(source), name, sharing.clone())?;
+            for ((source, name), rings) in (0..).zip(names).zip(&mut shared) {
+                capture.add(SourceId(source), name, rings.next().unwrap_or_default())?;
                 capture.bell = Some(Bell::new(name)?);
             }
             parts.push(capture);

@@ -1,8 +1,6 @@
 //! The ways in which frames of an interface are captured, behind one face: a ring
 //! shared with the kernel (Linux), and libpcap (wherever there is one).
 
-#[cfg(target_os = "linux")]
-use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd};
 #[cfg(target_os = "linux")]
 use std::sync::Arc;
@@ -11,7 +9,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 #[cfg(target_os = "linux")]
-use super::af_packet::RingTap;
+use super::af_packet::{RingTap, Shared};
 #[cfg(target_os = "linux")]
 use super::fan_out::FanOut;
 use super::interfaces::interface;
@@ -58,22 +56,24 @@ pub(super) enum Sharing {
     /// With nobody.
     #[default]
     None,
-    /// With others who have one of so many rings each.
+    /// With others who have a ring each.
     #[cfg(target_os = "linux")]
-    Rings(Arc<FanOut>, NonZeroU32),
+    Rings(Shared),
 }
 
 impl Sharing {
-    /// With a ring for each worker, where there are rings.
-    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "Linux has rings"))]
-    pub(super) fn rings(spread: &Spread) -> Self {
-        #[cfg(target_os = "linux")]
-        {
-            let workers = NonZeroU32::try_from(spread.workers()).unwrap_or(NonZeroU32::MAX);
-            Self::Rings(Arc::new(FanOut::new(spread)), workers)
-        }
-        #[cfg(not(target_os = "linux"))]
-        Self::None
+    /// Of one interface, for each worker, where there are rings.
+    #[cfg(target_os = "linux")]
+    pub(super) fn rings(spread: &Spread) -> Vec<Self> {
+        let workers = spread.workers();
+        let fan_out = Arc::new(FanOut::new(spread));
+        let ring = |worker| Shared { fan_out: Arc::clone(&fan_out), worker, workers };
+        (0..workers.get()).map(|worker| Self::Rings(ring(worker))).collect()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn rings(_spread: &Spread) -> Vec<Self> {
+        Vec::new()
     }
 }
 
@@ -105,7 +105,7 @@ impl Tap {
             Backend::Ring => {
                 let shared = match sharing {
                     Sharing::None => None,
-                    Sharing::Rings(fan_out, rings) => Some((fan_out, *rings)),
+                    Sharing::Rings(shared) => Some(shared),
                 };
                 RingTap::open(name, &found, options, shared).map(Self::Ring)
             }
