@@ -692,12 +692,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/pcaps/p-py130-20sessions.pcap"));
         deal_out(path, folder.path(), 2, |frame| usize::from(frame.number > 500));
-        let mut sources = [0, 1].map(|part| source(folder.path(), part, 0));
-        let mut rows: Vec<Row> = Vec::new();
-        let sum = engine.replay_parts(&mut sources, &spread, &mut rows);
-        let packets: u64 = sum.workers.iter().map(|it| it.packets).sum();
-        assert_eq!(packets, sum.engine.frames);
-        assert!(!rows.is_empty());
+        let run = |hold| {
+            let mut sources = [0, 1].map(|part| source(folder.path(), part, hold));
+            let mut rows: Vec<Row> = Vec::new();
+            let sum = engine.replay_parts(&mut sources, &spread, &mut rows);
+            assert!(!rows.is_empty());
+            let flow = &sum.flow;
+            let packets = flow.tcp_segments
+                + flow.udp_datagrams
+                + flow.stray_segments
+                + flow.late_segments
+                + flow.handshakes_rejected;
+            (sum.engine.frames, packets)
+        };
+        assert_eq!(run(usize::MAX), run(0));
     }
 
     /// Before the first frame there is no time, and nothing to keep.
