@@ -34,6 +34,38 @@ pub(super) struct Instruction {
     pub(super) k: u32,
 }
 
+/// The program that lets nothing through.
+#[cfg(target_os = "linux")]
+pub(super) const NOTHING: [Instruction; 1] = [Instruction { code: op::RETURN, jt: 0, jf: 0, k: 0 }];
+
+/// Operations of classic BPF (linux/bpf_common.h), named by what they do to the
+/// accumulator, or to the register X.
+#[cfg(target_os = "linux")]
+pub(super) mod op {
+    pub(in crate::capture) const LOAD_WORD_AT: u16 = 0x20;
+    pub(in crate::capture) const LOAD_HALF_AT: u16 = 0x28;
+    pub(in crate::capture) const LOAD_WORD_FROM_X: u16 = 0x40;
+    pub(in crate::capture) const LOAD_HALF_FROM_X: u16 = 0x48;
+    pub(in crate::capture) const LOAD_BYTE_FROM_X: u16 = 0x50;
+    pub(in crate::capture) const LOAD: u16 = 0x60;
+    pub(in crate::capture) const LOAD_X: u16 = 0x61;
+    pub(in crate::capture) const SET: u16 = 0x00;
+    pub(in crate::capture) const SET_X: u16 = 0x01;
+    pub(in crate::capture) const STORE: u16 = 0x02;
+    pub(in crate::capture) const STORE_X: u16 = 0x03;
+    pub(in crate::capture) const ADD_X: u16 = 0x0c;
+    pub(in crate::capture) const MULTIPLY: u16 = 0x24;
+    pub(in crate::capture) const AND: u16 = 0x54;
+    pub(in crate::capture) const SHIFT_LEFT: u16 = 0x64;
+    pub(in crate::capture) const SHIFT_RIGHT: u16 = 0x74;
+    pub(in crate::capture) const TO_X: u16 = 0x07;
+    pub(in crate::capture) const JUMP: u16 = 0x05;
+    pub(in crate::capture) const JUMP_IF_EQUAL: u16 = 0x15;
+    pub(in crate::capture) const JUMP_IF_ANY: u16 = 0x45;
+    pub(in crate::capture) const RETURN: u16 = 0x06;
+    pub(in crate::capture) const RETURN_SUM: u16 = 0x16;
+}
+
 #[cfg(not(feature = "libpcap"))]
 mod imp {
     use super::FilterError;

@@ -611,9 +611,8 @@ mod tests {
         rows
     }
 
-    #[test]
-    fn no_conversation_is_lost_when_signatures_are_replaced() {
-        // Other numbers for the same signatures, and some more.
+    /// Engines with other numbers for the same signatures; the second one has one more.
+    pub(super) fn engines_of_other_numbers() -> [Engine; 2] {
         let extra = r#"
             version = 1
             [[signature]]
@@ -625,8 +624,13 @@ mod tests {
         "#;
         let mut more = SignatureSet::parse("extra", extra).unwrap();
         more.merge(SignatureSet::builtin()).unwrap();
-        let plain = Engine::builder().build().unwrap();
-        let other = Engine::builder().signatures(more).build().unwrap();
+        [SignatureSet::builtin(), more]
+            .map(|set| Engine::builder().signatures(set).build().unwrap())
+    }
+
+    #[test]
+    fn no_conversation_is_lost_when_signatures_are_replaced() {
+        let [plain, other] = engines_of_other_numbers();
         for path in ["p-py130-20sessions.pcap", "p-h2c-hypercorn-full.pcap", "h-one-byte.pcap"] {
             let whole = renewed(path, std::slice::from_ref(&plain));
             let swapped = renewed(path, &[plain.clone(), other.clone()]);

@@ -279,10 +279,8 @@ impl Part {
     /// Hands to another part. Where that cannot take it yet, takes what others hand over
     /// meanwhile, so that no two wait for each other.
     fn ship(&mut self, to: usize, load: Load) {
-        let Some(Some(inbox)) = self.peers.get(to).map(|it| it.as_ref().map(|it| it.inbox.clone()))
-        else {
-            return;
-        };
+        let Some(Some(peer)) = self.peers.get(to) else { return };
+        let inbox = peer.inbox.clone();
         let mut sent = inbox.send_timeout(load, RETRY);
         while let Err(SendTimeoutError::Timeout(load)) = sent {
             self.hear();
@@ -577,10 +575,10 @@ mod tests {
     use std::num::NonZeroUsize;
     use std::path::{Path, PathBuf};
 
+    use super::super::tests::engines_of_other_numbers;
     use super::*;
     use crate::capture::{Frame, Inputs, PcapWriter, Precision, Reader, Replay, SourceId};
     use crate::findings::Row;
-    use crate::signature::SignatureSet;
 
     /// A part of a capture, of blocks that hold a few frames.
     struct Slice {
@@ -726,19 +724,7 @@ mod tests {
     /// said in the terms of the new ones, or of those after.
     #[test]
     fn signatures_may_be_replaced_while_parts_are_not_equally_far() {
-        let first = r#"
-            version = 1
-            [[signature]]
-            id = "a.first"
-            title = "Moves the numbers of all others"
-            field = "http.path"
-            exact = "/first"
-            strength = "weak"
-        "#;
-        let mut more = SignatureSet::parse("first", first).unwrap();
-        more.merge(SignatureSet::builtin()).unwrap();
-        let plain = Engine::builder().build().unwrap();
-        let other = Engine::builder().signatures(more).build().unwrap();
+        let [plain, other] = engines_of_other_numbers();
         let spread = Spread::random(NonZeroUsize::new(2).unwrap());
         for name in ["p-py130-20sessions.pcap", "p-h2c-hypercorn-full.pcap"] {
             let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/pcaps")).join(name);

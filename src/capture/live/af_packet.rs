@@ -9,7 +9,7 @@ use super::interfaces::Interface;
 use super::ring::{Failure, Geometry, Lease, Ring, Socket, Untimed};
 use super::{LiveError, LiveOptions, MAX_SNAP_LENGTH, MIN_RING, TimeSource};
 use crate::capture::LinkType;
-use crate::capture::filter::Instruction;
+use crate::capture::filter::{Instruction, NOTHING, op};
 
 /// Bytes of a block of a ring: the largest that leaves blocks enough...
 const BLOCK_SIZES: [u32; 3] = [1 << 20, 512 << 10, MIN_BLOCK_SIZE];
@@ -173,26 +173,18 @@ fn link_type(hardware: u16) -> Option<LinkType> {
     }
 }
 
-/// Ends a program: so many bytes of the frame are captured.
-const RETURN: u16 = 0x06;
-
-/// The program that lets nothing through.
-const NOTHING: [Instruction; 1] = [Instruction { code: RETURN, jt: 0, jf: 0, k: 0 }];
-
 /// The program that leaves out what this system sends: a group does not heed what its
 /// sockets ask for in that.
 fn without_outgoing(program: Option<Vec<Instruction>>) -> Vec<Instruction> {
-    const LOAD: u16 = 0x20;
-    const JUMP_IF_EQUAL: u16 = 0x15;
     /// `SKF_AD_OFF + SKF_AD_PKTTYPE` (linux/filter.h).
     const PACKET_TYPE: u32 = 0xffff_f004;
     let outgoing = u32::from(libc::PACKET_OUTGOING);
     let mut all = vec![
-        Instruction { code: LOAD, jt: 0, jf: 0, k: PACKET_TYPE },
-        Instruction { code: JUMP_IF_EQUAL, jt: 0, jf: 1, k: outgoing },
+        Instruction { code: op::LOAD_WORD_AT, jt: 0, jf: 0, k: PACKET_TYPE },
+        Instruction { code: op::JUMP_IF_EQUAL, jt: 0, jf: 1, k: outgoing },
     ];
     all.extend(NOTHING);
-    let whole = || vec![Instruction { code: RETURN, jt: 0, jf: 0, k: MAX_SNAP_LENGTH }];
+    let whole = || vec![Instruction { code: op::RETURN, jt: 0, jf: 0, k: MAX_SNAP_LENGTH }];
     all.extend(program.unwrap_or_else(whole));
     all
 }
@@ -201,9 +193,9 @@ fn without_outgoing(program: Option<Vec<Instruction>>) -> Vec<Instruction> {
 fn with_snap_length(program: Option<Vec<Instruction>>, snap: u32) -> Option<Vec<Instruction>> {
     match program {
         None if snap >= MAX_SNAP_LENGTH => None,
-        None => Some(vec![Instruction { code: RETURN, jt: 0, jf: 0, k: snap }]),
+        None => Some(vec![Instruction { code: op::RETURN, jt: 0, jf: 0, k: snap }]),
         Some(mut program) => {
-            let accepting = program.iter_mut().filter(|it| it.code == RETURN && it.k != 0);
+            let accepting = program.iter_mut().filter(|it| it.code == op::RETURN && it.k != 0);
             accepting.for_each(|it| it.k = snap);
             Some(program)
         }

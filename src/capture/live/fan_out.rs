@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::ring::{Failure, Ring};
 use crate::capture::Spread;
-use crate::capture::filter::Instruction;
+use crate::capture::filter::{Instruction, op};
 
 /// Where the network header stands for a load (`SKF_NET_OFF`, linux/filter.h).
 const NET: u32 = 0xfff0_0000;
@@ -166,33 +166,6 @@ fn program(spread: &Spread) -> Vec<Instruction> {
     code.put(op::SHIFT_RIGHT, 16);
     code.put(op::RETURN_SUM, 0);
     code.finish()
-}
-
-/// Operations of classic BPF (linux/bpf_common.h), named by what they do to the
-/// accumulator, or to the register X.
-mod op {
-    pub(super) const LOAD_WORD_AT: u16 = 0x20;
-    pub(super) const LOAD_HALF_AT: u16 = 0x28;
-    pub(super) const LOAD_WORD_FROM_X: u16 = 0x40;
-    pub(super) const LOAD_HALF_FROM_X: u16 = 0x48;
-    pub(super) const LOAD_BYTE_FROM_X: u16 = 0x50;
-    pub(super) const LOAD: u16 = 0x60;
-    pub(super) const LOAD_X: u16 = 0x61;
-    pub(super) const SET: u16 = 0x00;
-    pub(super) const SET_X: u16 = 0x01;
-    pub(super) const STORE: u16 = 0x02;
-    pub(super) const STORE_X: u16 = 0x03;
-    pub(super) const ADD_X: u16 = 0x0c;
-    pub(super) const MULTIPLY: u16 = 0x24;
-    pub(super) const AND: u16 = 0x54;
-    pub(super) const SHIFT_LEFT: u16 = 0x64;
-    pub(super) const SHIFT_RIGHT: u16 = 0x74;
-    pub(super) const TO_X: u16 = 0x07;
-    pub(super) const JUMP: u16 = 0x05;
-    pub(super) const JUMP_IF_EQUAL: u16 = 0x15;
-    pub(super) const JUMP_IF_ANY: u16 = 0x45;
-    pub(super) const RETURN: u16 = 0x06;
-    pub(super) const RETURN_SUM: u16 = 0x16;
 }
 
 /// Places in the program that are jumped to.

@@ -24,7 +24,7 @@ use std::time::Duration;
 use libc::{c_int, c_void, socklen_t};
 
 use super::tap::KernelCounts;
-use crate::capture::filter::Instruction;
+use crate::capture::filter::{Instruction, NOTHING};
 
 /// Where the status of a block stands in it.
 const STATUS: usize =
@@ -309,8 +309,7 @@ impl Ring {
 
     /// From here on no frame comes; those in the ring stay.
     pub(super) fn stop(&self) -> Result<(), Failure> {
-        const RETURN: u16 = 0x06;
-        self.socket.attach(&[Instruction { code: RETURN, jt: 0, jf: 0, k: 0 }])
+        self.socket.attach(&NOTHING)
     }
 
     /// From here on frames come that the program lets through; all, if there is none.

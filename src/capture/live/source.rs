@@ -130,8 +130,8 @@ impl LiveCapture {
             capture.behind = options.block_timeout * BEHIND_AMONG_OTHERS;
             for ((source, name), rings) in (0..).zip(names).zip(&mut shared) {
                 capture.add(SourceId(source), name, rings.next().unwrap_or_default())?;
-                capture.bell = Some(Bell::new(name)?);
             }
+            capture.bell = names.first().map(|name| Bell::new(name)).transpose()?;
             parts.push(capture);
         }
         // Started together, and only when all can be.
