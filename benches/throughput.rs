@@ -1,4 +1,4 @@
-//! mcpwatch against the bare walk, Suricata and tshark, on a generated capture.
+//! mcpwatch against two walks over the packets, Suricata and tshark, on a generated capture.
 //!
 //! ```text
 //! cargo bench --bench throughput -- [--size 256M] [--runs 5] [--mix web|cleartext|mcp|tls]
@@ -45,7 +45,8 @@ const GENERATOR: [&str; 12] = [
 const TSHARK_BYTES: u64 = 32 << 20;
 const TSHARK_RUNS: usize = 2;
 
-/// What one worker has to reach: parts of the bare walk's pace, and Suricata's.
+/// What one worker has to reach with the `web` mix: parts of the bare walk's pace, and
+/// Suricata's.
 const FLOOR_OF_WALK: f64 = 1.0 / 5.0;
 const FLOOR_OF_SURICATA: f64 = 4.0;
 
@@ -104,7 +105,7 @@ fn bench(recipe: Recipe, runs: usize) -> Result<bool, Box<dyn Error>> {
         eprintln!("  {what}");
     })?;
     println!("\n{}", contest::table(&results));
-    ratios(&results);
+    ratios(&results, recipe.mix);
     for difference in &differences {
         println!("WRONG: {difference}");
     }
@@ -183,6 +184,13 @@ fn contestants(
         });
         all.push(Contestant { name, command, portion: whole, runs });
     }
+    match contest::installed("tcpdump") {
+        Some(_) => {
+            let command = Box::new(libpcap_walk);
+            all.push(Contestant { name: "libpcap walk", command, portion: whole, runs });
+        }
+        None => eprintln!("  tcpdump is not installed"),
+    }
     match contest::installed("suricata") {
         Some(_) => {
             let logs = folder.join("suricata");
@@ -210,6 +218,13 @@ fn scan(workers: u32, output: &Path) -> Command {
     command
 }
 
+/// libpcap hands over every frame, to a filter that none passes.
+fn libpcap_walk(capture: &Path) -> Command {
+    let mut command = Command::new("tcpdump");
+    command.args(["-n", "-r"]).arg(capture).args(["less", "0"]);
+    command
+}
+
 fn suricata(logs: &Path, capture: &Path) -> Command {
     let configuration = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/suricata");
     let mut command = Command::new("suricata");
@@ -228,13 +243,15 @@ fn tshark(frames: u64, capture: &Path) -> Command {
     command
 }
 
-fn ratios(results: &[contest::Result]) {
+fn ratios(results: &[contest::Result], mix: Mix) {
+    let floor = |floor| matches!(mix, Mix::Web).then_some(floor);
     let pace = |name: &str| results.iter().find(|result| result.name == name);
     let (Some(walk), Some(one)) = (pace("bare walk"), pace("mcpwatch, 1 worker")) else { return };
     println!("mcpwatch, 1 worker, is");
     for (other, floor) in [
-        (Some(walk), Some(FLOOR_OF_WALK)),
-        (pace("suricata"), Some(FLOOR_OF_SURICATA)),
+        (Some(walk), floor(FLOOR_OF_WALK)),
+        (pace("libpcap walk"), None),
+        (pace("suricata"), floor(FLOOR_OF_SURICATA)),
         (pace("tshark"), None),
     ] {
         let Some(other) = other else { continue };
