@@ -91,7 +91,9 @@ impl Limits {
     /// memory is lost between its pieces.
     pub fn for_memory(bytes: u64, workers: NonZeroUsize) -> Self {
         /// What the program takes at rest, and what is under way between the threads.
-        const FIXED: u64 = 16 << 20;
+        const FIXED: u64 = 20 << 20;
+        /// So much of that may be packets that wait for other workers.
+        const WAITING: usize = 8 << 20;
         /// A packet that waits: what was decoded of it.
         const PARKED: usize = 192;
         let mut limits = Self::default();
@@ -105,8 +107,7 @@ impl Limits {
         flow.max_history_total = flow.max_history_total.min(share / 16);
         // Buffers grow by doubling.
         limits.decode.fragment_bytes = limits.decode.fragment_bytes.min(whole / 64);
-        // Half of what is under way may be this.
-        let parked = share / 16 + FIXED as usize / 2 / workers.get();
+        let parked = share / 16 + WAITING / workers.get();
         limits.parked = limits.parked.min(parked / PARKED);
         limits.observer.paths = limits.observer.paths.min(share / 64 / 128);
         limits.collector.memory = whole / 8;
