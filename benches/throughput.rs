@@ -184,32 +184,32 @@ fn contestants(
         });
         all.push(Contestant { name, command, portion: whole, runs });
     }
-    match contest::installed("tcpdump") {
-        Some(_) => {
-            let command = Box::new(libpcap_walk);
-            all.push(Contestant { name: "libpcap walk", command, portion: whole, runs });
-        }
-        None => eprintln!("  tcpdump is not installed"),
+    if takes_part("tcpdump") {
+        let command = Box::new(libpcap_walk);
+        all.push(Contestant { name: "libpcap walk", command, portion: whole, runs });
     }
-    match contest::installed("suricata") {
-        Some(_) => {
-            let logs = folder.join("suricata");
-            fs::create_dir_all(&logs)?;
-            let command = Box::new(move |capture: &Path| suricata(&logs, capture));
-            all.push(Contestant { name: "suricata", command, portion: whole, runs });
-        }
-        None => eprintln!("  suricata is not installed"),
+    if takes_part("suricata") {
+        let logs = folder.join("suricata");
+        fs::create_dir_all(&logs)?;
+        let command = Box::new(move |capture: &Path| suricata(&logs, capture));
+        all.push(Contestant { name: "suricata", command, portion: whole, runs });
     }
-    match contest::installed("tshark") {
-        Some(_) => {
-            let slice = walk::frames_within(capture, TSHARK_BYTES)?;
-            let command = Box::new(move |capture: &Path| tshark(slice.frames, capture));
-            let portion = Portion { frames: slice.frames, bytes: slice.bytes };
-            all.push(Contestant { name: "tshark", command, portion, runs: runs.min(TSHARK_RUNS) });
-        }
-        None => eprintln!("  tshark is not installed"),
+    if takes_part("tshark") {
+        let slice = walk::frames_within(capture, TSHARK_BYTES)?;
+        let command = Box::new(move |capture: &Path| tshark(slice.frames, capture));
+        let portion = Portion { frames: slice.frames, bytes: slice.bytes };
+        all.push(Contestant { name: "tshark", command, portion, runs: runs.min(TSHARK_RUNS) });
     }
     Ok(all)
+}
+
+/// Whether a program is installed; says so if not.
+fn takes_part(program: &str) -> bool {
+    let installed = contest::installed(program).is_some();
+    if !installed {
+        eprintln!("  {program} is not installed");
+    }
+    installed
 }
 
 fn scan(workers: u32, output: &Path) -> Command {
