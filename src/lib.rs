@@ -1,5 +1,7 @@
 //! Finds Model Context Protocol (MCP) traffic in packet captures.
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod allocator;
 pub mod capture;
 pub mod cli;
 mod counters;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use mcpwatch::Engine;
 use mcpwatch::capture::{Block, Fill, Frame, PcapWriter, Precision, Reader, SourceId};
 use mcpwatch::detect::FindingOptions;
-use mcpwatch::engine::BlockSource;
+use mcpwatch::engine::{BlockSource, Predecoded};
 use mcpwatch::findings::Row;
 use mcpwatch::signature::SignatureSet;
 use mcpwatch::stream::Direction;
@@ -290,7 +290,7 @@ fn comparable(rows: Vec<Row>) -> Vec<Row> {
 
 fn compare_workers(segments: &[Segment]) {
     let run = |workers: usize, may_wait: bool| {
-        let mut source = Captures::new(segments, may_wait);
+        let mut source = Captures::new(segments, may_wait, workers == 2);
         let mut rows = Vec::new();
         let workers = NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN);
         let statistics = engine().replay(workers, &mut source, &mut rows);
@@ -305,10 +305,11 @@ fn compare_workers(segments: &[Segment]) {
 struct Captures {
     readers: std::vec::IntoIter<Reader>,
     may_wait: bool,
+    predecodes: bool,
 }
 
 impl Captures {
-    fn new(segments: &[Segment], may_wait: bool) -> Self {
+    fn new(segments: &[Segment], may_wait: bool, predecodes: bool) -> Self {
         let size = segments.len().div_ceil(4).max(1);
         let readers: Vec<Reader> = segments
             .chunks(size)
@@ -319,7 +320,7 @@ impl Captures {
                 Reader::new("fuzz", source, std::io::Cursor::new(capture)).expect("a capture")
             })
             .collect();
-        Self { readers: readers.into_iter(), may_wait }
+        Self { readers: readers.into_iter(), may_wait, predecodes }
     }
 }
 
@@ -338,6 +339,20 @@ impl BlockSource for Captures {
             Some(mut reader) => reader.fill(block).expect("a whole capture"),
             None => Fill::End,
         }
+    }
+
+    fn fill_predecoded(
+        &mut self,
+        block: &mut Block,
+        packets: &mut Vec<Option<Predecoded>>,
+    ) -> Fill {
+        packets.clear();
+        let fill = self.fill(block);
+        if self.predecodes {
+            let mut predecode = engine().predecoder();
+            packets.extend(block.frames().map(|frame| predecode(&frame)));
+        }
+        fill
     }
 
     fn may_wait(&self) -> bool {

@@ -1,12 +1,12 @@
 //! The engine, over a capture file: the same findings and statistics for any
-//! number of workers.
+//! number of workers, wherever frames are decoded.
 //!
 //! Input: the file.
 
 use std::num::NonZeroUsize;
 
 use mcpwatch::capture::{Block, Fill, Reader, SourceId};
-use mcpwatch::engine::BlockSource;
+use mcpwatch::engine::{BlockSource, Predecoded};
 use mcpwatch::findings::Row;
 
 use super::engine::engine;
@@ -21,10 +21,12 @@ pub fn run(data: &[u8]) {
     assert_eq!(replay(data, 2, false).as_ref(), Some(&one), "two workers, one of whom deals out");
 }
 
+/// Two who need not wait have frames predecoded.
 fn replay(data: &[u8], workers: usize, may_wait: bool) -> Option<(Vec<Row>, String)> {
     let cursor = std::io::Cursor::new(data.to_vec());
     let reader = Reader::new("fuzz", SourceId(0), cursor).ok()?;
-    let mut source = Source { reader, blocks: 0, may_wait };
+    let predecodes = workers == 2;
+    let mut source = Source { reader, blocks: 0, may_wait, predecodes };
     let mut rows = Vec::new();
     let statistics = engine().replay(NonZeroUsize::new(workers)?, &mut source, &mut rows);
     Some((rows, statistics.to_json()))
@@ -34,6 +36,7 @@ struct Source {
     reader: Reader,
     blocks: usize,
     may_wait: bool,
+    predecodes: bool,
 }
 
 impl BlockSource for Source {
@@ -43,6 +46,20 @@ impl BlockSource for Source {
             return Fill::End;
         }
         self.reader.fill(block).unwrap_or(Fill::End)
+    }
+
+    fn fill_predecoded(
+        &mut self,
+        block: &mut Block,
+        packets: &mut Vec<Option<Predecoded>>,
+    ) -> Fill {
+        packets.clear();
+        let fill = self.fill(block);
+        if self.predecodes {
+            let mut predecode = engine().predecoder();
+            packets.extend(block.frames().map(|frame| predecode(&frame)));
+        }
+        fill
     }
 
     fn may_wait(&self) -> bool {

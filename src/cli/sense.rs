@@ -53,6 +53,8 @@ pub(super) fn run(args: &SenseArgs) -> Exit {
     if args.service.check {
         return check::run(args);
     }
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    crate::allocator::settle();
     match Sense::prepare(args) {
         Ok(sense) => sense.run(),
         Err(message) => {

@@ -116,6 +116,12 @@ impl Decoder {
         }
     }
 
+    /// Counts a frame whose packet [`plain_packet`](super::plain_packet) has given elsewhere.
+    #[inline]
+    pub(crate) fn count_plain(&mut self) {
+        self.counters.count_plain();
+    }
+
     /// Gives up the datagrams that are not complete, at the end of the input.
     pub fn finish(&mut self) {
         self.fragments.clear(&mut self.counters);

@@ -68,3 +68,4 @@ mod tunnel;
 pub use decoder::{DecodeLimits, Decoder};
 pub use outcome::{DecodeCounters, Malformed, Outcome, Skip};
 pub use packet::{Packet, TcpFlags, TcpHeader, Transport, Tunnel, TunnelPath};
+pub(crate) use plain::packet as plain_packet;

@@ -15,6 +15,12 @@ use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, TcpHeaderSlice};
 use super::packet::{Packet, TcpFlags, TcpHeader, Transport, TunnelPath};
 use crate::capture::{Frame, LinkType};
 
+/// The packet of a frame that is that plain.
+#[inline]
+pub(crate) fn packet<'f>(frame: &Frame<'f>) -> Option<Packet<'f>> {
+    ipv4(frame).or_else(|| ipv6(frame))
+}
+
 /// The packet of a frame that is that plain, in IPv4.
 #[inline(always)]
 pub(super) fn ipv4<'f>(frame: &Frame<'f>) -> Option<Packet<'f>> {
@@ -27,7 +33,7 @@ pub(super) fn ipv4<'f>(frame: &Frame<'f>) -> Option<Packet<'f>> {
     let tcp = TcpHeaderSlice::from_slice(segment).ok()?;
     let src = SocketAddrV4::new(header.source_addr(), tcp.source_port());
     let dst = SocketAddrV4::new(header.destination_addr(), tcp.destination_port());
-    packet(frame, src.into(), dst.into(), &tcp, segment)
+    between(frame, src.into(), dst.into(), &tcp, segment)
 }
 
 /// The packet of a frame that is that plain, in IPv6.
@@ -43,7 +49,7 @@ pub(super) fn ipv6<'f>(frame: &Frame<'f>) -> Option<Packet<'f>> {
     let tcp = TcpHeaderSlice::from_slice(segment).ok()?;
     let src = SocketAddrV6::new(header.source_addr(), tcp.source_port(), 0, 0);
     let dst = SocketAddrV6::new(header.destination_addr(), tcp.destination_port(), 0, 0);
-    packet(frame, src.into(), dst.into(), &tcp, segment)
+    between(frame, src.into(), dst.into(), &tcp, segment)
 }
 
 /// What an Ethernet frame of this type carries.
@@ -57,7 +63,7 @@ fn ethernet<'f>(frame: &Frame<'f>, ether_type: [u8; 2]) -> Option<&'f [u8]> {
 
 /// The packet that a TCP segment between these endpoints is.
 #[inline(always)]
-fn packet<'f>(
+fn between<'f>(
     frame: &Frame<'f>,
     src: SocketAddr,
     dst: SocketAddr,
@@ -115,7 +121,7 @@ mod tests {
                 "{data:?}"
             );
             assert_eq!(decoder.counters(), stages.counters());
-            plain += usize::from(ipv4(&frame).or(ipv6(&frame)).is_some());
+            plain += usize::from(packet(&frame).is_some());
         }
         assert!((5_000..35_000).contains(&plain), "{plain}");
     }

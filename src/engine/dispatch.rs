@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::census::Census;
 use super::clock::{Clock, Tick};
+use super::predecode::{self, Predecoded};
 use super::shard::Shard;
 use super::steps::Common;
 use super::{BlockSource, Engine, EngineCounters, Keys, Statistics};
@@ -216,10 +217,11 @@ impl Dispatch {
 
     /// Deals out a block to `others`, each of whom gets its [`Work`]. The first worker
     /// may be at hand: to `own` go, at once, the flows of those who are not there and
-    /// those that it has already.
+    /// those that it has already. Of the frames, all or none may be `predecoded`.
     pub(super) fn deal(
         &mut self,
         block: &Block,
+        predecoded: &[Option<Predecoded>],
         source: &mut (impl BlockSource + ?Sized),
         own: Option<&mut Shard>,
         others: usize,
@@ -236,7 +238,7 @@ impl Dispatch {
         if self.clock.goes_by_time() {
             ordinals.reserve_exact(block.len());
         }
-        let ticks = self.take_in_frames(block, source, &mut hands, &mut ordinals);
+        let ticks = self.take_in_frames(block, predecoded, source, &mut hands, &mut ordinals);
         let counters = source.wants_statistics().then(|| Box::new(self.statistics()));
         let notice = Notice { ticks, through: block.last_time(), update, counters };
         Dealt { work: hands.work, ordinals, notice }
@@ -266,13 +268,16 @@ impl Dispatch {
     fn take_in_frames(
         &mut self,
         block: &Block,
+        predecoded: &[Option<Predecoded>],
         source: &mut (impl BlockSource + ?Sized),
         hands: &mut Hands<'_>,
         ordinals: &mut Vec<u64>,
     ) -> Vec<Tick> {
         let mut ticks = Vec::new();
         self.clock.show(block.clock());
-        for (index, frame) in (0..).zip(block.frames()) {
+        let mut packets = predecoded.iter();
+        for (index, frame) in (0..).zip(predecode::frames(block, predecoded)) {
+            let packet = packets.next().and_then(Option::as_ref);
             let wanted = source.accepts(&frame);
             let tick = match wanted {
                 true => self.clock.on_frame(frame.source, frame.time),
@@ -286,7 +291,7 @@ impl Dispatch {
                 ordinals.push(self.clock.ordinal());
             }
             if wanted {
-                self.take_in_frame(index, &frame, hands);
+                self.take_in_frame(index, &frame, packet, hands);
             }
         }
         if block.is_empty()
@@ -299,22 +304,32 @@ impl Dispatch {
     }
 
     #[inline]
-    fn take_in_frame(&mut self, index: u32, frame: &Frame<'_>, hands: &mut Hands<'_>) {
+    fn take_in_frame(
+        &mut self,
+        index: u32,
+        frame: &Frame<'_>,
+        predecoded: Option<&Predecoded>,
+        hands: &mut Hands<'_>,
+    ) {
+        if let Some(Predecoded { key, .. }) = predecoded
+            && let Some(packet) = predecoded.and_then(|it| it.packet(frame))
+        {
+            self.decoder.count_plain();
+            self.payload_bytes += packet.payload.len() as u64;
+            let (at, frame) = (self.clock.moment(), (index, frame.data));
+            return hands.take(&self.ownership, at, key, &packet, frame, Whence::Frame);
+        }
         // Not moved out of the outcome: that would wait for what was just written.
         let outcome = self.decoder.decode_at(frame, self.clock.frame_time());
         let Some(packet) = outcome.as_packet() else { return };
         let key = self.hasher.key(packet);
+        let whence = match outcome {
+            Outcome::Reassembled(_) => Whence::Copies,
+            _ => Whence::Frame,
+        };
         self.payload_bytes += packet.payload.len() as u64;
-        let at = self.clock.moment();
-        if let Some(work) = hands.other(&self.ownership, &key, packet.transport) {
-            let whence = match outcome {
-                Outcome::Reassembled(_) => Whence::Copies,
-                _ => Whence::Frame,
-            };
-            work.hand_over(at, &key, packet, (index, frame.data), whence);
-        } else if let Some(own) = &mut hands.own {
-            own.on_packet(at, &key, packet);
-        }
+        let (at, frame) = (self.clock.moment(), (index, frame.data));
+        hands.take(&self.ownership, at, &key, packet, frame, whence);
     }
 }
 
@@ -340,6 +355,24 @@ impl Hands<'_> {
         let Some(own) = &mut self.own else { return self.work.get_mut(worker) };
         let work = self.work.get_mut(worker.checked_sub(1)?)?;
         (!own.has(key)).then_some(work)
+    }
+
+    /// Gives a packet to whose flow it is of.
+    #[inline]
+    fn take(
+        &mut self,
+        ownership: &Ownership,
+        at: Moment,
+        key: &PacketKey,
+        packet: &Packet<'_>,
+        frame: (u32, &[u8]),
+        whence: Whence,
+    ) {
+        if let Some(work) = self.other(ownership, key, packet.transport) {
+            work.hand_over(at, key, packet, frame, whence);
+        } else if let Some(own) = &mut self.own {
+            own.on_packet(at, key, packet);
+        }
     }
 
     /// Lets all workers know, in its turn.

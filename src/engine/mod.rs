@@ -32,6 +32,7 @@ mod coverage;
 mod dispatch;
 mod parallel;
 mod parts;
+mod predecode;
 mod shard;
 mod statistics;
 mod steps;
@@ -42,6 +43,7 @@ use std::sync::Arc;
 
 use self::clock::{Clock, Tick};
 pub use self::coverage::coverage;
+pub use self::predecode::Predecoded;
 use self::shard::Shard;
 pub use self::statistics::{EngineCounters, Statistics, WorkerCounters};
 use crate::capture::{Block, Fill, Frame, Replay, Secrets, SecretsKind, Spread};
@@ -120,6 +122,18 @@ impl Limits {
 pub trait BlockSource: Send {
     /// Fills `block` with what comes next.
     fn fill(&mut self, block: &mut Block) -> Fill;
+
+    /// Fills `block` with what comes next, and `packets` with what its frames were decoded
+    /// to where they were read ([`Engine::predecoder`]): with something for each, or with
+    /// nothing.
+    fn fill_predecoded(
+        &mut self,
+        block: &mut Block,
+        packets: &mut Vec<Option<Predecoded>>,
+    ) -> Fill {
+        packets.clear();
+        self.fill(block)
+    }
 
     /// Whether what comes next may have to be waited for, as long as it may be.
     fn may_wait(&self) -> bool {
@@ -447,22 +461,36 @@ impl Worker {
 
     /// Takes in the next frame; what it lets know goes to `sink` at once.
     pub fn on_frame<S: FindingSink + ?Sized>(&mut self, frame: &Frame<'_>, sink: &mut S) {
-        let mut sink = Forward(sink);
+        self.take_in_frame(frame, None, &mut Forward(sink));
+    }
+
+    fn take_in_frame(
+        &mut self,
+        frame: &Frame<'_>,
+        predecoded: Option<&Predecoded>,
+        sink: &mut dyn FindingSink,
+    ) {
         if let Some(tick) = self.clock.on_frame(frame.source, frame.time) {
-            self.advance(tick, &mut sink);
+            self.advance(tick, sink);
         }
         let time = self.clock.frame_time();
-        if let Some(packet) = self.decoder.decode_at(frame, time).as_packet() {
+        if let Some(Predecoded { key, .. }) = predecoded
+            && let Some(packet) = predecoded.and_then(|it| it.packet(frame))
+        {
+            self.decoder.count_plain();
+            self.shard.on_packet(self.clock.moment(), key, &packet);
+            self.collect(sink);
+        } else if let Some(packet) = self.decoder.decode_at(frame, time).as_packet() {
             let key = self.hasher.key(packet);
             self.shard.on_packet(self.clock.moment(), &key, packet);
-            self.collect(&mut sink);
+            self.collect(sink);
         }
     }
 
     /// Runs all frames of `source`, block by block.
     fn replay(&mut self, source: &mut (impl BlockSource + ?Sized), sink: &mut dyn FindingSink) {
-        let mut block = Block::new();
-        while source.fill(&mut block) == Fill::Block {
+        let (mut block, mut predecoded) = (Block::new(), Vec::new());
+        while source.fill_predecoded(&mut block, &mut predecoded) == Fill::Block {
             if let Some(engine) = source.update() {
                 self.renew(&engine);
             }
@@ -474,9 +502,11 @@ impl Worker {
             }
             self.shard.set_pressure(block.pressure());
             self.clock.show(block.clock());
-            for frame in block.frames() {
+            let mut packets = predecoded.iter();
+            for frame in predecode::frames(&block, &predecoded) {
+                let packet = packets.next().and_then(Option::as_ref);
                 if source.accepts(&frame) {
-                    self.on_frame(&frame, sink);
+                    self.take_in_frame(&frame, packet, sink);
                 } else if let Some(tick) = self.clock.on_unwanted(frame.source, frame.time) {
                     self.advance(tick, sink);
                 }

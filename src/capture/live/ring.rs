@@ -6,9 +6,8 @@
 //! bytes, for whoever holds it, in any thread. Dropped, it goes back to the
 //! kernel, in any order.
 //!
-//! This is the one module of the crate with unsafe code: system calls that the
-//! standard library lacks, and the mapping. What the bytes mean is read
-//! elsewhere, in safe code.
+//! Unsafe code stays here: system calls that the standard library lacks, and the
+//! mapping. What the bytes mean is read elsewhere, in safe code.
 
 #![allow(unsafe_code)]
 

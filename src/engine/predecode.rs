@@ -1,0 +1,132 @@
+//! Decodes plain frames where they are read: a frame in, its packet's key and place out.
+//!
+//! Who reads a capture from a file is often ahead of who works on it, and has the headers
+//! in its cache. What it decodes there, the worker need not look at; most of what is
+//! encrypted it then never does.
+
+use std::ops::Range;
+
+use super::Engine;
+use crate::capture::{Block, Frame, Frames};
+use crate::decode::{Packet, TcpHeader, Transport, TunnelPath, plain_packet};
+use crate::flow::PacketKey;
+
+/// A TCP segment that fills its frame, with nothing between but IP and Ethernet.
+#[derive(Clone, Debug)]
+pub struct Predecoded {
+    pub(super) key: PacketKey,
+    header: TcpHeader,
+    payload: Range<u32>,
+}
+
+impl Engine {
+    /// What decodes plain frames for this engine: nothing for any other frame.
+    pub fn predecoder(&self) -> impl FnMut(&Frame<'_>) -> Option<Predecoded> + Send + 'static {
+        let hasher = self.hasher.clone();
+        move |frame| {
+            let packet = plain_packet(frame)?;
+            let Transport::Tcp(header) = packet.transport else { return None };
+            let start = (packet.payload.as_ptr().addr() - frame.data.as_ptr().addr()) as u32;
+            let payload = start..start + packet.payload.len() as u32;
+            Some(Predecoded { key: hasher.key(&packet), header, payload })
+        }
+    }
+}
+
+/// The frames of a block; where they are predecoded, their headers are left alone.
+pub(super) fn frames<'a>(block: &'a Block, predecoded: &[Option<Predecoded>]) -> Frames<'a> {
+    match predecoded {
+        [] => block.frames(),
+        _ => block.frames().unfetched(),
+    }
+}
+
+impl Predecoded {
+    /// The packet, of the frame that it was decoded from.
+    #[inline]
+    pub(super) fn packet<'f>(&self, frame: &Frame<'f>) -> Option<Packet<'f>> {
+        let (src, dst) = self.key.way();
+        Some(Packet {
+            number: frame.number,
+            time: frame.time,
+            source: frame.source,
+            src,
+            dst,
+            transport: Transport::Tcp(self.header),
+            payload: frame.data.get(self.payload.start as usize..self.payload.end as usize)?,
+            missing: 0,
+            tunnel: TunnelPath::default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::path::Path;
+
+    use super::*;
+    use crate::capture::{Fill, Inputs, Replay};
+    use crate::engine::BlockSource;
+    use crate::findings::Row;
+
+    /// Predecodes every other block.
+    struct Predecoding<F> {
+        replay: Replay,
+        predecode: F,
+        blocks: u64,
+        packets: u64,
+    }
+
+    impl<F: FnMut(&Frame<'_>) -> Option<Predecoded> + Send> BlockSource for Predecoding<F> {
+        fn fill(&mut self, block: &mut Block) -> Fill {
+            self.replay.fill(block)
+        }
+
+        fn fill_predecoded(
+            &mut self,
+            block: &mut Block,
+            packets: &mut Vec<Option<Predecoded>>,
+        ) -> Fill {
+            let fill = self.fill(block);
+            packets.clear();
+            self.blocks += 1;
+            if self.blocks.is_multiple_of(2) {
+                packets.extend(block.frames().map(|frame| (self.predecode)(&frame)));
+                self.packets += packets.iter().flatten().count() as u64;
+            }
+            fill
+        }
+
+        fn may_wait(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn findings_do_not_depend_on_where_frames_are_decoded() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/pcaps"));
+        let engine = Engine::builder().build().unwrap();
+        let mut predecoded = 0;
+        for entry in folder.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            if !path.extension().is_some_and(|it| it == "pcap" || it == "pcapng") {
+                continue;
+            }
+            let replay = || Replay::new(Inputs::expand([&path])).with_block_size(4096);
+            let mut expected: Vec<Row> = Vec::new();
+            let plain = engine.replay(NonZeroUsize::MIN, &mut replay(), &mut expected);
+            for workers in [1, 2] {
+                let predecode = engine.predecoder();
+                let mut source = Predecoding { replay: replay(), predecode, blocks: 0, packets: 0 };
+                let mut rows: Vec<Row> = Vec::new();
+                let workers = NonZeroUsize::new(workers).unwrap();
+                let counted = engine.replay(workers, &mut source, &mut rows);
+                assert_eq!(rows, expected, "{} with {workers} workers", path.display());
+                assert_eq!(counted.decode, plain.decode, "{}", path.display());
+                predecoded += source.packets;
+            }
+        }
+        assert!(predecoded > 5_000, "{predecoded}");
+    }
+}
