@@ -34,7 +34,7 @@ const BLOCKS_BEFORE_NOTES: usize = BLOCKS_AHEAD - 1;
 
 /// The most frames of a block of which notes are taken, so that they stay few bytes
 /// beside the block's.
-const NOTES: usize = 2048;
+const NOTES: usize = 4096;
 
 /// Bytes of a block that who reads it works on, too: they stay in the cache of one core.
 const OWN_BLOCK: usize = 256 << 10;
@@ -376,10 +376,14 @@ mod tests {
         let mut ahead = ReadAhead::start(replay, Arc::default(), number).unwrap();
         let Way::Thread(thread) = &ahead.way else { return };
         let between = Arc::clone(&thread.between);
+        // Until the reader, once it goes on, has filled all that it may.
         let wait_for_blocks = || {
-            let behind =
-                |state: &mut State<u64>| state.filled.len() <= BLOCKS_LEFT && !state.at_end;
-            while behind(&mut between.lock()) {
+            let blocks = || {
+                let state = between.lock();
+                (state.filled.len(), state.at_end)
+            };
+            let goes_on = blocks().0 <= BLOCKS_LEFT;
+            while goes_on && matches!(blocks(), (filled, false) if filled < BLOCKS_AHEAD) {
                 thread::sleep(Duration::from_millis(1));
             }
         };

@@ -317,7 +317,7 @@ impl Dispatch {
             self.decoder.count_plain();
             self.payload_bytes += packet.payload.len() as u64;
             let (at, frame) = (self.clock.moment(), (index, frame.data));
-            return hands.take(&self.ownership, at, key, &packet, frame, Whence::Frame);
+            return hands.give(&self.ownership, at, key, &packet, frame, Whence::Frame);
         }
         // Not moved out of the outcome: that would wait for what was just written.
         let outcome = self.decoder.decode_at(frame, self.clock.frame_time());
@@ -329,7 +329,7 @@ impl Dispatch {
         };
         self.payload_bytes += packet.payload.len() as u64;
         let (at, frame) = (self.clock.moment(), (index, frame.data));
-        hands.take(&self.ownership, at, &key, packet, frame, whence);
+        hands.give(&self.ownership, at, &key, packet, frame, whence);
     }
 }
 
@@ -359,7 +359,7 @@ impl Hands<'_> {
 
     /// Gives a packet to whose flow it is of.
     #[inline]
-    fn take(
+    fn give(
         &mut self,
         ownership: &Ownership,
         at: Moment,
