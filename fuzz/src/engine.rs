@@ -290,26 +290,27 @@ fn comparable(rows: Vec<Row>) -> Vec<Row> {
 
 fn compare_workers(segments: &[Segment]) {
     let run = |workers: usize, may_wait: bool| {
-        let mut source = Captures::new(segments, may_wait, workers == 2);
+        let mut source = Captures::new(segments, may_wait);
         let mut rows = Vec::new();
         let workers = NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN);
         let statistics = engine().replay(workers, &mut source, &mut rows);
         (rows, statistics.to_json())
     };
-    let one = run(1, false);
+    let one = run(1, true);
+    assert_eq!(run(1, false), one, "one worker, predecoded");
     assert_eq!(run(2, true), one, "two workers");
     assert_eq!(run(2, false), one, "two workers, one of whom deals out");
 }
 
-/// Segments in several captures, so that there are several blocks.
+/// Segments in several captures, so that there are several blocks; predecoded if they need
+/// not be waited for.
 struct Captures {
     readers: std::vec::IntoIter<Reader>,
     may_wait: bool,
-    predecodes: bool,
 }
 
 impl Captures {
-    fn new(segments: &[Segment], may_wait: bool, predecodes: bool) -> Self {
+    fn new(segments: &[Segment], may_wait: bool) -> Self {
         let size = segments.len().div_ceil(4).max(1);
         let readers: Vec<Reader> = segments
             .chunks(size)
@@ -320,7 +321,7 @@ impl Captures {
                 Reader::new("fuzz", source, std::io::Cursor::new(capture)).expect("a capture")
             })
             .collect();
-        Self { readers: readers.into_iter(), may_wait, predecodes }
+        Self { readers: readers.into_iter(), may_wait }
     }
 }
 
@@ -348,7 +349,7 @@ impl BlockSource for Captures {
     ) -> Fill {
         packets.clear();
         let fill = self.fill(block);
-        if self.predecodes {
+        if !self.may_wait {
             let mut predecode = engine().predecoder();
             packets.extend(block.frames().map(|frame| predecode(&frame)));
         }

@@ -16,17 +16,17 @@ const MAX_BLOCKS: usize = 4;
 
 /// Runs the target.
 pub fn run(data: &[u8]) {
-    let Some(one) = replay(data, 1, false) else { return };
+    let Some(one) = replay(data, 1, true) else { return };
+    assert_eq!(replay(data, 1, false).as_ref(), Some(&one), "one worker, predecoded");
     assert_eq!(replay(data, 2, true).as_ref(), Some(&one), "two workers");
     assert_eq!(replay(data, 2, false).as_ref(), Some(&one), "two workers, one of whom deals out");
 }
 
-/// Two who need not wait have frames predecoded.
+/// What need not be waited for is predecoded.
 fn replay(data: &[u8], workers: usize, may_wait: bool) -> Option<(Vec<Row>, String)> {
     let cursor = std::io::Cursor::new(data.to_vec());
     let reader = Reader::new("fuzz", SourceId(0), cursor).ok()?;
-    let predecodes = workers == 2;
-    let mut source = Source { reader, blocks: 0, may_wait, predecodes };
+    let mut source = Source { reader, blocks: 0, may_wait };
     let mut rows = Vec::new();
     let statistics = engine().replay(NonZeroUsize::new(workers)?, &mut source, &mut rows);
     Some((rows, statistics.to_json()))
@@ -36,7 +36,6 @@ struct Source {
     reader: Reader,
     blocks: usize,
     may_wait: bool,
-    predecodes: bool,
 }
 
 impl BlockSource for Source {
@@ -55,7 +54,7 @@ impl BlockSource for Source {
     ) -> Fill {
         packets.clear();
         let fill = self.fill(block);
-        if self.predecodes {
+        if !self.may_wait {
             let mut predecode = engine().predecoder();
             packets.extend(block.frames().map(|frame| predecode(&frame)));
         }

@@ -28,12 +28,12 @@ const BLOCKS_LEFT: usize = 2;
 /// one, if the next may have to be waited for.
 const BLOCKS_WAITED_FOR: usize = 3;
 
-/// Notes are taken of the next block where so many are there: with fewer, who works soon
-/// waits for who takes notes (docs/benchmarks.md).
+/// Notes are taken of the next block where so many are there, or were before the reader
+/// last found no room: else who works soon waits for who takes notes (docs/benchmarks.md).
 const BLOCKS_BEFORE_NOTES: usize = BLOCKS_AHEAD - 1;
 
-/// The most frames of a block of which notes are taken, so that they stay few bytes
-/// beside the block's.
+/// The most frames of a block of which notes are taken, so that these never are more
+/// bytes than the block's.
 const NOTES: usize = 4096;
 
 /// Bytes of a block that who reads it works on, too: they stay in the cache of one core.
@@ -317,6 +317,7 @@ impl<N> Reading<N> {
             let Noted { block, notes } = &mut next;
             notes.clear();
             if takes_notes && block.len() <= NOTES {
+                notes.reserve_exact(block.len());
                 notes.extend(block.frames().map(|frame| note(&frame)));
             }
             let (counters, errors) = (replay.counters(), replay.take_errors());
@@ -373,8 +374,7 @@ mod tests {
         let path = directory.path().join("1");
         fs::write(&path, capture(&(0..3000).collect::<Vec<_>>())).unwrap();
         let replay = Replay::new(Inputs::expand([path])).with_block_size(4096);
-        let mut ahead = ReadAhead::start(replay, Arc::default(), number).unwrap();
-        let Way::Thread(thread) = &ahead.way else { return };
+        let mut thread = Thread::start(replay, number).unwrap();
         let between = Arc::clone(&thread.between);
         // Until the reader, once it goes on, has filled all that it may.
         let wait_for_blocks = || {
@@ -389,7 +389,8 @@ mod tests {
         };
         let (mut block, mut notes) = (Block::new(), Vec::new());
         let (mut noted, mut frames) = (0, 0);
-        while ahead.fill_noted(&mut block, &mut notes) == Fill::Block {
+        let stop = AtomicBool::new(false);
+        while thread.fill(&mut block, Some(&mut notes), &stop) == Fill::Block {
             wait_for_blocks();
             let numbers: Vec<u64> = block.frames().map(|frame| frame.number).collect();
             assert!(notes.is_empty() || notes == numbers, "{notes:?}");

@@ -1,6 +1,6 @@
 //! Hands packets out: blocks in, work for each worker out, dealt by flow.
 //!
-//! A packet is decoded and its key hashed once, here; what a worker gets beside the block
+//! A packet is decoded and its key hashed once, here or where it was read; what a worker gets beside the block
 //! is a small parcel for each packet of its flows, and in its place among them what all
 //! workers have to know.
 
@@ -311,12 +311,13 @@ impl Dispatch {
         predecoded: Option<&Predecoded>,
         hands: &mut Hands<'_>,
     ) {
-        if let Some(Predecoded { key, .. }) = predecoded
-            && let Some(packet) = predecoded.and_then(|it| it.packet(frame))
+        if let Some(predecoded) = predecoded
+            && let Some(packet) = predecoded.packet(frame)
         {
             self.decoder.count_plain();
             self.payload_bytes += packet.payload.len() as u64;
             let (at, frame) = (self.clock.moment(), (index, frame.data));
+            let key = &predecoded.key;
             return hands.give(&self.ownership, at, key, &packet, frame, Whence::Frame);
         }
         // Not moved out of the outcome: that would wait for what was just written.

@@ -124,8 +124,8 @@ pub trait BlockSource: Send {
     fn fill(&mut self, block: &mut Block) -> Fill;
 
     /// Fills `block` with what comes next, and `packets` with what its frames were decoded
-    /// to where they were read ([`Engine::predecoder`]): with something for each, or with
-    /// nothing.
+    /// to where they were read ([`Engine::predecoder`] of the engine that replays, not of
+    /// one that [`BlockSource::update`] gives): with something for each, or with nothing.
     fn fill_predecoded(
         &mut self,
         block: &mut Block,
@@ -474,11 +474,11 @@ impl Worker {
             self.advance(tick, sink);
         }
         let time = self.clock.frame_time();
-        if let Some(Predecoded { key, .. }) = predecoded
-            && let Some(packet) = predecoded.and_then(|it| it.packet(frame))
+        if let Some(predecoded) = predecoded
+            && let Some(packet) = predecoded.packet(frame)
         {
             self.decoder.count_plain();
-            self.shard.on_packet(self.clock.moment(), key, &packet);
+            self.shard.on_packet(self.clock.moment(), &predecoded.key, &packet);
             self.collect(sink);
         } else if let Some(packet) = self.decoder.decode_at(frame, time).as_packet() {
             let key = self.hasher.key(packet);
