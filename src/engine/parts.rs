@@ -300,12 +300,13 @@ impl Part {
         // Looked at first: all up to there has been handed over by then.
         let told: Vec<_> =
             self.progress.through.iter().map(|told| told.load(Ordering::Acquire)).collect();
+        while let Ok(load) = self.inbox.try_recv() {
+            self.put(load);
+        }
+        // Looked at last: that of a load was told before it was handed over.
         if let Some(rolls) = self.progress.rolls.get(self.index) {
             let mut rolls = rolls.lock().unwrap_or_else(PoisonError::into_inner);
             rolls.drain(..).for_each(|(from, roll)| self.census.add(from, roll));
-        }
-        while let Ok(load) = self.inbox.try_recv() {
-            self.put(load);
         }
         for (inflow, told) in self.inflows.iter_mut().zip(told) {
             inflow.through = told;
