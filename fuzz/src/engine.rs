@@ -302,6 +302,12 @@ fn compare_workers(segments: &[Segment]) {
     assert_eq!(run(2, false), one, "two workers, one of whom deals out");
 }
 
+/// What the frames of a block are decoded to where they are read.
+pub(super) fn predecoded(block: &Block) -> impl Iterator<Item = Option<Predecoded>> {
+    let mut predecode = engine().predecoder();
+    block.frames().map(move |frame| predecode(&frame))
+}
+
 /// Segments in several captures, so that there are several blocks; predecoded if they need
 /// not be waited for.
 struct Captures {
@@ -350,8 +356,7 @@ impl BlockSource for Captures {
         packets.clear();
         let fill = self.fill(block);
         if !self.may_wait {
-            let mut predecode = engine().predecoder();
-            packets.extend(block.frames().map(|frame| predecode(&frame)));
+            packets.extend(predecoded(block));
         }
         fill
     }

@@ -9,7 +9,7 @@ use mcpwatch::capture::{Block, Fill, Reader, SourceId};
 use mcpwatch::engine::{BlockSource, Predecoded};
 use mcpwatch::findings::Row;
 
-use super::engine::engine;
+use super::engine::{engine, predecoded};
 
 /// Blocks read at most: what compresses well is not worth the time.
 const MAX_BLOCKS: usize = 4;
@@ -55,8 +55,7 @@ impl BlockSource for Source {
         packets.clear();
         let fill = self.fill(block);
         if !self.may_wait {
-            let mut predecode = engine().predecoder();
-            packets.extend(block.frames().map(|frame| predecode(&frame)));
+            packets.extend(predecoded(block));
         }
         fill
     }

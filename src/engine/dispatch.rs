@@ -1,8 +1,8 @@
 //! Hands packets out: blocks in, work for each worker out, dealt by flow.
 //!
-//! A packet is decoded and its key hashed once, here or where it was read; what a worker gets beside the block
-//! is a small parcel for each packet of its flows, and in its place among them what all
-//! workers have to know.
+//! A packet is decoded and its key hashed once, here or where it was read; what a worker
+//! gets beside the block is a small parcel for each packet of its flows, and in its place
+//! among them what all workers have to know.
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
