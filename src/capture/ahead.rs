@@ -18,11 +18,11 @@ use super::{Block, CaptureCounters, Error, Fill, Frame, Replay};
 
 /// Blocks that may be filled before they are asked for: enough that neither side
 /// waits for long, few enough that they stay in the processor's cache.
-const BLOCKS_AHEAD: usize = 6;
+const BLOCKS_AHEAD: usize = 12;
 
 /// A reader who found no room goes on when so few blocks are left: to wake it for each
 /// of them costs both threads a twentieth of their time.
-const BLOCKS_LEFT: usize = 2;
+const BLOCKS_LEFT: usize = 4;
 
 /// Who found no block goes on when there are so many, for the same reason; when there is
 /// one, if the next may have to be waited for.
@@ -30,11 +30,15 @@ const BLOCKS_WAITED_FOR: usize = 3;
 
 /// Notes are taken of the next block where so many are there, or were before the reader
 /// last found no room: else who works soon waits for who takes notes (docs/benchmarks.md).
-const BLOCKS_BEFORE_NOTES: usize = BLOCKS_AHEAD - 1;
+const BLOCKS_BEFORE_NOTES: usize = 8;
 
 /// The most frames of a block of which notes are taken, so that these never are more
 /// bytes than the block's.
 const NOTES: usize = 4096;
+
+/// Bytes of a block that another thread works on: in few, each costs too much to hand over,
+/// in many, the two threads wait for each other (docs/benchmarks.md).
+const HANDED_BLOCK: usize = 512 << 10;
 
 /// Bytes of a block that who reads it works on, too: they stay in the cache of one core.
 const OWN_BLOCK: usize = 256 << 10;
@@ -124,6 +128,7 @@ impl<N: Send + 'static> ReadAhead<N> {
         if alone && !slow {
             return Ok(Self::here(replay, stop));
         }
+        let replay = replay.with_block_size(HANDED_BLOCK);
         Ok(Self { way: Way::Thread(Thread::start(replay, note)?), slow, stop })
     }
 

@@ -186,7 +186,10 @@ impl Block {
 
     /// The room up to `size` bytes, to be read into.
     pub(super) fn room(&mut self, size: usize) -> &mut [u8] {
-        if self.bytes.len() < size {
+        if self.bytes.is_empty() {
+            // Pages that are zero already are not written to.
+            self.bytes = vec![0; size];
+        } else if self.bytes.len() < size {
             self.bytes.resize(size, 0);
         }
         self.bytes.get_mut(self.filled..size).unwrap_or_default()

@@ -188,8 +188,10 @@ impl Reader {
     }
 
     fn unread_tail(&mut self, block: &mut Block) {
-        let room = block.room(self.tail.len());
-        room.copy_from_slice(&self.tail);
+        let room = block.room(self.block_size.max(self.tail.len()));
+        if let Some(room) = room.get_mut(..self.tail.len()) {
+            room.copy_from_slice(&self.tail);
+        }
         block.advance(self.tail.len());
         self.tail.clear();
     }
