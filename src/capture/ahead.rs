@@ -377,33 +377,37 @@ mod tests {
     fn notes_are_taken_ahead_of_who_wants_them() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("1");
-        fs::write(&path, capture(&(0..3000).collect::<Vec<_>>())).unwrap();
+        fs::write(&path, capture(&(0..12_000).collect::<Vec<_>>())).unwrap();
         let replay = Replay::new(Inputs::expand([path])).with_block_size(4096);
         let mut thread = Thread::start(replay, number).unwrap();
         let between = Arc::clone(&thread.between);
-        // Until the reader, once it goes on, has filled all that it may.
-        let wait_for_blocks = || {
-            let blocks = || {
+        let wait_until_full = || {
+            let is_full = || {
                 let state = between.lock();
-                (state.filled.len(), state.at_end)
+                state.at_end || state.filled.len() >= BLOCKS_AHEAD
             };
-            let goes_on = blocks().0 <= BLOCKS_LEFT;
-            while goes_on && matches!(blocks(), (filled, false) if filled < BLOCKS_AHEAD) {
+            while !is_full() {
                 thread::sleep(Duration::from_millis(1));
             }
         };
         let (mut block, mut notes) = (Block::new(), Vec::new());
         let (mut noted, mut frames) = (0, 0);
         let stop = AtomicBool::new(false);
-        while thread.fill(&mut block, Some(&mut notes), &stop) == Fill::Block {
-            wait_for_blocks();
+        // The reader goes on when so many are taken, and not before.
+        for taken in (0..BLOCKS_AHEAD - BLOCKS_LEFT).cycle() {
+            if taken == 0 {
+                wait_until_full();
+            }
+            if thread.fill(&mut block, Some(&mut notes), &stop) == Fill::End {
+                break;
+            }
             let numbers: Vec<u64> = block.frames().map(|frame| frame.number).collect();
             assert!(notes.is_empty() || notes == numbers, "{notes:?}");
             noted += notes.len();
             frames += numbers.len();
         }
-        assert_eq!(frames, 3000);
-        assert!(noted > frames / 8, "{noted}");
+        assert_eq!(frames, 12_000);
+        assert!(noted > frames / 4, "{noted}");
     }
 
     #[test]
