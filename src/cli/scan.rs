@@ -90,6 +90,9 @@ impl<'a> Scan<'a> {
             let options = terminal::Options::for_stdout(arguments.color.into());
             print(|out| terminal::render(&report, Some(&coverage), &options, out));
         }
+        // The program ends here, and with it all of their memory goes back at once: to free
+        // it piece by piece would take milliseconds.
+        std::mem::forget((engine, source));
         let met = arguments.fail_on.map(Confidence::from);
         match met {
             Some(level) if outputs.highest >= Some(level) => Exit::Found,

@@ -10,7 +10,7 @@ use super::link::{self, Layer, Next};
 use super::network::{self, IpPacket, MPLS_IN_IP, Position};
 use super::outcome::{DecodeCounters, Outcome, Skip};
 use super::packet::{Packet, Tunnel, TunnelPath};
-use super::plain;
+use super::plain::PlainSegment;
 use super::region::Region;
 use super::transport::{self, Segment};
 use super::tunnel;
@@ -75,11 +75,7 @@ impl Decoder {
     /// [`Decoder::decode`] where fragments go by another time than that in the
     /// capture, as the clock there may have been set.
     pub fn decode_at<'f, 'd>(&'d mut self, frame: &Frame<'f>, time: Timestamp) -> Outcome<'f, 'd> {
-        if let Some(packet) = plain::ipv4(frame) {
-            self.counters.count_plain();
-            return Outcome::Packet(packet);
-        }
-        if let Some(packet) = plain::ipv6(frame) {
+        if let Some(packet) = PlainSegment::of(frame).and_then(|it| it.packet(frame)) {
             self.counters.count_plain();
             return Outcome::Packet(packet);
         }
@@ -87,7 +83,7 @@ impl Decoder {
     }
 
     /// [`Decoder::decode_at`] of a frame of any kind, stage by stage.
-    pub(super) fn decode_stepwise<'f, 'd>(
+    pub(crate) fn decode_stepwise<'f, 'd>(
         &'d mut self,
         frame: &Frame<'f>,
         time: Timestamp,
@@ -116,7 +112,7 @@ impl Decoder {
         }
     }
 
-    /// Counts a frame whose packet [`plain_packet`](super::plain_packet) has given elsewhere.
+    /// Counts a frame that was found to be a [`PlainSegment`] elsewhere.
     #[inline]
     pub(crate) fn count_plain(&mut self) {
         self.counters.count_plain();

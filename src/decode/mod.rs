@@ -67,5 +67,6 @@ mod tunnel;
 
 pub use decoder::{DecodeLimits, Decoder};
 pub use outcome::{DecodeCounters, Malformed, Outcome, Skip};
+pub(crate) use packet::Endpoint;
 pub use packet::{Packet, TcpFlags, TcpHeader, Transport, Tunnel, TunnelPath};
-pub(crate) use plain::packet as plain_packet;
+pub(crate) use plain::PlainSegment;

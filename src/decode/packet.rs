@@ -1,6 +1,6 @@
 //! A packet: a decoded frame, down to the transport payload.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::capture::SourceId;
 use crate::time::Timestamp;
@@ -28,6 +28,44 @@ pub struct Packet<'a> {
     pub missing: u32,
     /// What the packet was wrapped in.
     pub tunnel: TunnelPath,
+}
+
+/// Address and port, in the order that Community ID and the keys of flows use: by address,
+/// then port. (Derived order: fields compare top to bottom.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Endpoint {
+    pub(crate) ipv6: bool,
+    /// The address as a number, upper word first.
+    pub(crate) address: [u64; 2],
+    pub(crate) port: u16,
+}
+
+impl From<&SocketAddr> for Endpoint {
+    #[inline]
+    fn from(endpoint: &SocketAddr) -> Self {
+        match endpoint {
+            SocketAddr::V4(at) => {
+                let address = [0, u64::from(at.ip().to_bits())];
+                Self { ipv6: false, address, port: at.port() }
+            }
+            SocketAddr::V6(at) => {
+                let bits = at.ip().to_bits();
+                let address = [(bits >> 64) as u64, bits as u64];
+                Self { ipv6: true, address, port: at.port() }
+            }
+        }
+    }
+}
+
+impl From<Endpoint> for SocketAddr {
+    #[inline]
+    fn from(Endpoint { ipv6, address: [upper, lower], port }: Endpoint) -> Self {
+        let ip = match ipv6 {
+            true => IpAddr::V6(Ipv6Addr::from_bits(u128::from(upper) << 64 | u128::from(lower))),
+            false => IpAddr::V4(Ipv4Addr::from_bits(lower as u32)),
+        };
+        Self::new(ip, port)
+    }
 }
 
 /// The transport header's fields that the layers above need.
@@ -63,6 +101,14 @@ impl TcpFlags {
     pub const RST: Self = Self(0x04);
     /// The acknowledgement number is valid.
     pub const ACK: Self = Self(0x10);
+
+    /// What opens, ends or breaks off a connection.
+    pub(crate) const TURNS: Self = Self(Self::FIN.0 | Self::SYN.0 | Self::RST.0);
+
+    /// Whether any bit of `other` is set.
+    pub(crate) const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
 
     /// Whether all bits of `other` are set.
     pub const fn contains(self, other: Self) -> bool {
@@ -164,6 +210,11 @@ impl Packet<'_> {
     /// Whether the packet is a TCP segment.
     pub fn is_tcp(&self) -> bool {
         matches!(self.transport, Transport::Tcp(_))
+    }
+
+    /// Bytes of payload that were on the wire.
+    pub fn wire_len(&self) -> u64 {
+        self.payload.len() as u64 + u64::from(self.missing)
     }
 
     /// The addresses, sender first.

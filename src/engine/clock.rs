@@ -12,7 +12,7 @@ use crate::flow::{FlowClock, Moment};
 use crate::time::Timestamp;
 
 /// How often, in capture time, what has timed out is looked for.
-const PERIOD: Duration = Duration::from_secs(1);
+const PERIOD_NANOS: i64 = 1_000_000_000;
 
 /// Time has passed, as the packet of that ordinal told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +86,7 @@ impl Clock {
     }
 
     /// Counts a frame; a tick if it is time for one.
+    #[inline]
     pub(super) fn on_frame(&mut self, source: SourceId, time: Timestamp) -> Option<Tick> {
         self.packets += 1;
         self.frame_time = self.steps.without(source, time);
@@ -130,6 +131,8 @@ impl Clock {
         }
     }
 
+    /// Not part of the loop over the frames of a file, which are counted.
+    #[inline(never)]
     fn ordinal_by_time(&self, time: Timestamp, part: u64, parts: u64) -> u64 {
         let origin = self.steps.origin().unwrap_or_default();
         let nanos = u64::try_from(time.as_nanos().saturating_sub(origin)).unwrap_or_default();
@@ -137,11 +140,12 @@ impl Clock {
         by_time.max(self.ordinal.saturating_add(parts))
     }
 
+    #[inline]
     fn tick(&mut self, time: Timestamp, ordinal: u64) -> Option<Tick> {
         // Where steps are taken out, what is late by far has waited.
         let late = self.steps.are_told() && time < self.flow_time;
         self.flow_time = self.flow.tick(if late { self.flow_time } else { time });
-        if self.flow_time.since(self.ticked) < PERIOD {
+        if self.flow_time.as_nanos().saturating_sub(self.ticked.as_nanos()) < PERIOD_NANOS {
             return None;
         }
         self.ticked = self.flow_time;
@@ -169,6 +173,7 @@ impl Clock {
     }
 
     /// When the packet of the current frame came.
+    #[inline]
     pub(super) const fn moment(&self) -> Moment {
         Moment { ordinal: self.ordinal, table_time: self.flow_time, packet_time: self.frame_time }
     }

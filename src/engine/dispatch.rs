@@ -311,17 +311,17 @@ impl Dispatch {
         predecoded: Option<&Predecoded>,
         hands: &mut Hands<'_>,
     ) {
-        if let Some(predecoded) = predecoded
-            && let Some(packet) = predecoded.packet(frame)
-        {
+        let decoded = match predecoded {
+            Some(_) => None,
+            None => Predecoded::of(frame, &self.hasher),
+        };
+        if let Some(plain) = predecoded.or(decoded.as_ref()) {
             self.decoder.count_plain();
-            self.payload_bytes += packet.payload.len() as u64;
-            let (at, frame) = (self.clock.moment(), (index, frame.data));
-            let key = &predecoded.key;
-            return hands.give(&self.ownership, at, key, &packet, frame, Whence::Frame);
+            self.payload_bytes += u64::from(plain.payload_len());
+            return hands.give_plain(&self.ownership, self.clock.moment(), plain, index, frame);
         }
         // Not moved out of the outcome: that would wait for what was just written.
-        let outcome = self.decoder.decode_at(frame, self.clock.frame_time());
+        let outcome = self.decoder.decode_stepwise(frame, self.clock.frame_time());
         let Some(packet) = outcome.as_packet() else { return };
         let key = self.hasher.key(packet);
         let whence = match outcome {
@@ -373,6 +373,24 @@ impl Hands<'_> {
             work.hand_over(at, key, packet, frame, whence);
         } else if let Some(own) = &mut self.own {
             own.on_packet(at, key, packet);
+        }
+    }
+
+    /// Gives what a plain frame carries to whose flow it is of.
+    #[inline]
+    fn give_plain(
+        &mut self,
+        ownership: &Ownership,
+        at: Moment,
+        plain: &Predecoded,
+        index: u32,
+        frame: &Frame<'_>,
+    ) {
+        if let Some(work) = self.other(ownership, &plain.key, plain.transport()) {
+            let packet = plain.packet(frame);
+            work.hand_over(at, &plain.key, &packet, (index, frame.data), Whence::Frame);
+        } else if let Some(own) = &mut self.own {
+            own.on_plain(at, plain, frame);
         }
     }
 

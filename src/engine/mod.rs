@@ -474,13 +474,15 @@ impl Worker {
             self.advance(tick, sink);
         }
         let time = self.clock.frame_time();
-        if let Some(predecoded) = predecoded
-            && let Some(packet) = predecoded.packet(frame)
-        {
+        let decoded = match predecoded {
+            Some(_) => None,
+            None => Predecoded::of(frame, &self.hasher),
+        };
+        if let Some(plain) = predecoded.or(decoded.as_ref()) {
             self.decoder.count_plain();
-            self.shard.on_packet(self.clock.moment(), &predecoded.key, &packet);
+            self.shard.on_plain(self.clock.moment(), plain, frame);
             self.collect(sink);
-        } else if let Some(packet) = self.decoder.decode_at(frame, time).as_packet() {
+        } else if let Some(packet) = self.decoder.decode_stepwise(frame, time).as_packet() {
             let key = self.hasher.key(packet);
             self.shard.on_packet(self.clock.moment(), &key, packet);
             self.collect(sink);

@@ -8,10 +8,10 @@ use std::ops::Range;
 
 use super::Engine;
 use crate::capture::{Block, Frame, Frames};
-use crate::decode::{Packet, TcpHeader, Transport, TunnelPath, plain_packet};
-use crate::flow::PacketKey;
+use crate::decode::{Packet, PlainSegment, TcpHeader, Transport, TunnelPath};
+use crate::flow::{FlowHasher, PacketKey, PacketRef, Segment};
 
-/// A whole TCP segment in IP in Ethernet, with nothing between.
+/// A whole TCP segment in IP in Ethernet, with nothing between, without its bytes.
 #[derive(Clone, Debug)]
 pub struct Predecoded {
     pub(super) key: PacketKey,
@@ -24,13 +24,7 @@ impl Engine {
     /// replays: another one would look for their flows elsewhere.
     pub fn predecoder(&self) -> impl FnMut(&Frame<'_>) -> Option<Predecoded> + Send + 'static {
         let hasher = self.hasher.clone();
-        move |frame| {
-            let packet = plain_packet(frame)?;
-            let Transport::Tcp(header) = packet.transport else { return None };
-            let start = (packet.payload.as_ptr().addr() - frame.data.as_ptr().addr()) as u32;
-            let payload = start..start + packet.payload.len() as u32;
-            Some(Predecoded { key: hasher.key(&packet), header, payload })
-        }
+        move |frame| Predecoded::of(frame, &hasher)
     }
 }
 
@@ -44,21 +38,48 @@ pub(super) fn frames<'a>(block: &'a Block, predecoded: &[Option<Predecoded>]) ->
 }
 
 impl Predecoded {
+    /// What a frame carries, if it is plain.
+    #[inline(always)]
+    pub(super) fn of(frame: &Frame<'_>, hasher: &FlowHasher) -> Option<Self> {
+        let PlainSegment { src, dst, header, payload } = PlainSegment::of(frame)?;
+        Some(Self { key: hasher.segment_key(src, dst), header, payload })
+    }
+
+    /// Bytes of payload.
+    #[inline]
+    pub(super) const fn payload_len(&self) -> u32 {
+        self.payload.end - self.payload.start
+    }
+
+    /// The transport header.
+    #[inline]
+    pub(super) const fn transport(&self) -> Transport {
+        Transport::Tcp(self.header)
+    }
+
+    /// The segment, of the frame that it was decoded from.
+    #[inline]
+    pub(super) fn segment(&self, frame: &Frame<'_>) -> Segment<'_> {
+        let from = PacketRef { source: frame.source, number: frame.number, time: frame.time };
+        Segment { key: &self.key, header: self.header, from, payload: self.payload_len() }
+    }
+
     /// The packet, of the frame that it was decoded from.
     #[inline]
-    pub(super) fn packet<'f>(&self, frame: &Frame<'f>) -> Option<Packet<'f>> {
+    pub(super) fn packet<'f>(&self, frame: &Frame<'f>) -> Packet<'f> {
         let (src, dst) = self.key.way();
-        Some(Packet {
+        let payload = self.payload.start as usize..self.payload.end as usize;
+        Packet {
             number: frame.number,
             time: frame.time,
             source: frame.source,
             src,
             dst,
-            transport: Transport::Tcp(self.header),
-            payload: frame.data.get(self.payload.start as usize..self.payload.end as usize)?,
+            transport: self.transport(),
+            payload: frame.data.get(payload).unwrap_or_default(),
             missing: 0,
             tunnel: TunnelPath::default(),
-        })
+        }
     }
 }
 

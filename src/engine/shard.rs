@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::clock::Tick;
+use super::predecode::Predecoded;
 use super::{Statistics, WorkerCounters};
-use crate::capture::Pressure;
+use crate::capture::{Frame, Pressure};
 use crate::decode::Packet;
 use crate::detect::{Event, FlowState, Observer, Phase};
 use crate::flow::{FlowHasher, FlowLimits, FlowTable, Moment, PacketKey};
@@ -32,6 +33,14 @@ impl Shard {
     pub(super) fn on_packet(&mut self, at: Moment, key: &PacketKey, packet: &Packet<'_>) {
         self.observer.at(at.ordinal, Phase::Packet);
         self.table.on_keyed_packet(at, key, packet, &mut self.observer);
+    }
+
+    /// Takes in what a plain frame carries at the moment that the clock shows.
+    #[inline]
+    pub(super) fn on_plain(&mut self, at: Moment, plain: &Predecoded, frame: &Frame<'_>) {
+        self.observer.at(at.ordinal, Phase::Packet);
+        let packet = || plain.packet(frame);
+        self.table.on_segment(at, &plain.segment(frame), packet, &mut self.observer);
     }
 
     /// Whether it holds the flow of that key.

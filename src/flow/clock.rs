@@ -18,6 +18,7 @@ pub struct FlowClock {
 
 impl FlowClock {
     /// The time is `time` now; returns table time.
+    #[inline]
     pub fn tick(&mut self, time: Timestamp) -> Timestamp {
         let time = time.as_nanos().saturating_add(self.offset);
         if !self.started || time > self.now {

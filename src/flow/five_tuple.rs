@@ -5,13 +5,13 @@
 //! once, for the choice of the worker and for the flow table alike.
 
 use std::hash::{BuildHasher, Hasher};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 
-use crate::decode::{Packet, Transport};
+use crate::decode::{Endpoint, Packet, Transport};
 
 /// Transport protocol of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -83,13 +83,11 @@ const IPV6_BIT: u32 = 48;
 impl FlowKey {
     /// The key of the flow between `a` and `b`, and which side `a` is.
     pub fn new(protocol: Protocol, a: SocketAddr, b: SocketAddr) -> (Self, Side) {
-        Self::between(protocol, &a, &b)
+        Self::between(protocol, (&a).into(), (&b).into())
     }
 
-    /// [`FlowKey::new`] of addresses that are read where they lie.
-    #[inline]
-    fn between(protocol: Protocol, a: &SocketAddr, b: &SocketAddr) -> (Self, Side) {
-        let (a, b) = (Endpoint::from(a), Endpoint::from(b));
+    #[inline(always)]
+    fn between(protocol: Protocol, a: Endpoint, b: Endpoint) -> (Self, Side) {
         let (low, high, side) = if a <= b { (a, b, Side::Low) } else { (b, a, Side::High) };
         let rest = u64::from(low.port)
             | u64::from(high.port) << 16
@@ -106,7 +104,7 @@ impl FlowKey {
             Transport::Tcp(_) => Protocol::Tcp,
             Transport::Udp => Protocol::Udp,
         };
-        Self::between(protocol, &packet.src, &packet.dst)
+        Self::between(protocol, (&packet.src).into(), (&packet.dst).into())
     }
 
     /// Transport protocol.
@@ -120,14 +118,14 @@ impl FlowKey {
 
     /// Address and port of one side.
     pub fn endpoint(&self, side: Side) -> SocketAddr {
-        let address = self.addresses[side.index()];
-        let ip = if self.rest >> (IPV6_BIT + side as u32) & 1 == 1 {
-            let bits = u128::from(address[0]) << 64 | u128::from(address[1]);
-            IpAddr::V6(Ipv6Addr::from_bits(bits))
-        } else {
-            IpAddr::V4(Ipv4Addr::from_bits(address[1] as u32))
-        };
-        SocketAddr::new(ip, self.port(side))
+        self.end(side).into()
+    }
+
+    /// Address and port of one side, as numbers.
+    #[inline]
+    fn end(&self, side: Side) -> Endpoint {
+        let ipv6 = self.rest >> (IPV6_BIT + side as u32) & 1 == 1;
+        Endpoint { ipv6, address: self.addresses[side.index()], port: self.port(side) }
     }
 
     /// Port of one side.
@@ -144,32 +142,6 @@ impl std::fmt::Debug for FlowKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (low, high) = (self.endpoint(Side::Low), self.endpoint(Side::High));
         write!(f, "{} {low} {high}", self.protocol().as_str())
-    }
-}
-
-/// An endpoint in the order that Community ID and [`FlowKey`] use: by address,
-/// then port. (Derived order: fields compare top to bottom.)
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Endpoint {
-    ipv6: bool,
-    address: [u64; 2],
-    port: u16,
-}
-
-impl From<&SocketAddr> for Endpoint {
-    #[inline]
-    fn from(endpoint: &SocketAddr) -> Self {
-        match endpoint {
-            SocketAddr::V4(at) => {
-                let address = [0, u64::from(at.ip().to_bits())];
-                Self { ipv6: false, address, port: at.port() }
-            }
-            SocketAddr::V6(at) => {
-                let bits = at.ip().to_bits();
-                let address = [(bits >> 64) as u64, bits as u64];
-                Self { ipv6: true, address, port: at.port() }
-            }
-        }
     }
 }
 
@@ -203,10 +175,19 @@ impl FlowHasher {
         self.packet_key(key, sender)
     }
 
+    /// The key, sender and hash of a TCP segment from `src` to `dst`.
+    #[inline(always)]
+    pub(crate) fn segment_key(&self, src: Endpoint, dst: Endpoint) -> PacketKey {
+        let (key, sender) = FlowKey::between(Protocol::Tcp, src, dst);
+        self.packet_key(key, sender)
+    }
+
+    #[inline(always)]
     pub(super) fn packet_key(&self, key: FlowKey, sender: Side) -> PacketKey {
         PacketKey { key, sender, hash: self.hash(&key) }
     }
 
+    #[inline(always)]
     fn hash(&self, key: &FlowKey) -> u64 {
         let mut hasher = self.state.build_hasher();
         let [[a, b], [c, d]] = key.addresses;

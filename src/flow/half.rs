@@ -54,6 +54,11 @@ impl Segment<'_> {
     fn len(&self) -> u64 {
         self.data.len() as u64 + u64::from(self.cut)
     }
+
+    /// The sequence number after its payload.
+    pub(super) fn end(&self) -> u32 {
+        self.seq.wrapping_add(self.len() as u32)
+    }
 }
 
 /// How far the other direction was handed on, by sequence number; nothing where
@@ -245,15 +250,15 @@ impl Half {
         }
     }
 
-    /// Takes note of a segment whose data nothing wants.
-    pub(super) fn pass_over(&mut self, segment: &Segment<'_>) {
-        let end = segment.seq.wrapping_add(segment.len() as u32);
+    /// Takes note of a segment whose data nothing wants, up to which sequence number.
+    #[inline]
+    pub(super) fn pass_over(&mut self, end: u32, fin: bool) {
         let distance = self.distance(end);
         if distance.unsigned_abs() <= WINDOW {
             if distance > 0 {
                 self.advance(u64::from(distance.unsigned_abs()));
             }
-            self.ended |= segment.fin;
+            self.ended |= fin;
         }
     }
 
@@ -348,7 +353,7 @@ impl Half {
         let follows =
             self.jump.segments > 0 && near(segment.seq, self.jump.expected_seq, JUMP_SPAN);
         self.jump = Jump {
-            expected_seq: segment.seq.wrapping_add(segment.len() as u32),
+            expected_seq: segment.end(),
             segments: if follows { self.jump.segments.saturating_add(1) } else { 1 },
         };
         let peer_agrees = self.acked.is_none_or(|acked| near(acked, segment.seq, WINDOW));

@@ -218,11 +218,12 @@ impl FlowInfo {
         }
     }
 
-    /// Takes note of the next packet.
-    pub(super) fn observe(&mut self, packet: &Packet<'_>, sender: Side) {
-        self.current = packet.into();
+    /// Takes note of the next packet, with so many bytes of payload.
+    #[inline]
+    pub(super) fn observe(&mut self, packet: PacketRef, bytes: u64, sender: Side) {
+        self.current = packet;
         self.packets += 1;
-        self.bytes[sender.index()] += packet.payload.len() as u64 + u64::from(packet.missing);
+        self.bytes[sender.index()] += bytes;
     }
 }
 

@@ -50,8 +50,13 @@ impl<const N: usize> Lists<N> {
         if place >= self.links.len() {
             self.links.resize(place + 1, Link { previous: NIL, next: NIL });
         }
+        self.append(list, index);
+    }
+
+    #[inline]
+    fn append(&mut self, list: usize, index: u32) {
         let back = self.ends[list].back;
-        self.links[place] = Link { previous: back, next: NIL };
+        self.links[index as usize] = Link { previous: back, next: NIL };
         match back {
             NIL => self.ends[list].front = index,
             back => self.links[back as usize].next = index,
@@ -61,6 +66,7 @@ impl<const N: usize> Lists<N> {
     }
 
     /// Unlinks an index that is in the list.
+    #[inline]
     pub(super) fn remove(&mut self, list: usize, index: u32) {
         let Link { previous, next } = self.links[index as usize];
         match previous {
@@ -75,10 +81,11 @@ impl<const N: usize> Lists<N> {
     }
 
     /// Moves an index that is in the list to its back.
+    #[inline]
     pub(super) fn move_to_back(&mut self, list: usize, index: u32) {
         if self.ends[list].back != index {
             self.remove(list, index);
-            self.push_back(list, index);
+            self.append(list, index);
         }
     }
 }

@@ -102,7 +102,7 @@ pub use five_tuple::{FlowHasher, FlowKey, PacketKey, Protocol, Side};
 pub use handler::{CloseReason, FlowHandler};
 pub use info::{FlowInfo, PacketRef};
 pub use limits::{FlowCounters, FlowLimits};
-pub use table::{FlowTable, Moment};
+pub use table::{FlowTable, Moment, Segment};
 
 #[cfg(test)]
 mod tests;

@@ -39,10 +39,12 @@ impl<T> Slots<T> {
         Some(index)
     }
 
+    #[inline]
     pub(super) fn get(&self, index: u32) -> Option<&T> {
         self.chunks.get(chunk(index))?.get(offset(index))?.as_ref()
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
         self.place(index)?.as_mut()
     }
@@ -54,6 +56,7 @@ impl<T> Slots<T> {
         Some(value)
     }
 
+    #[inline]
     fn place(&mut self, index: u32) -> Option<&mut Option<T>> {
         self.chunks.get_mut(chunk(index))?.get_mut(offset(index))
     }

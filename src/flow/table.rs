@@ -8,7 +8,7 @@ use super::delivery::Delivery;
 use super::five_tuple::{FlowHasher, FlowKey, PacketKey, Side};
 use super::half::Loss;
 use super::handler::{CloseReason, FlowHandler};
-use super::info::FlowInfo;
+use super::info::{FlowInfo, PacketRef};
 use super::limits::{FlowCounters, FlowLimits};
 use super::lists::Lists;
 use super::shared::Shared;
@@ -67,6 +67,9 @@ struct Slot<S> {
     class: Class,
     /// Over for the handler; lingers to absorb late segments.
     closed: bool,
+    /// Nothing more is wanted of it, and of a plain segment there is nothing to do but to
+    /// take note that it came.
+    rests: bool,
     hash: u32,
     tcp: Option<Connection>,
     moved: Option<Box<Moved>>,
@@ -94,6 +97,19 @@ pub struct Moment {
     /// The packet's own time, by which flows wait and time out: when it was
     /// captured, or would have been by a clock that nobody set.
     pub packet_time: Timestamp,
+}
+
+/// A whole TCP segment, without its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// Whose it is.
+    pub key: &'a PacketKey,
+    /// What its header says.
+    pub header: TcpHeader,
+    /// Where it was captured.
+    pub from: PacketRef,
+    /// Bytes of payload.
+    pub payload: u32,
 }
 
 /// What time-out a flow has.
@@ -167,11 +183,60 @@ impl<S> FlowTable<S> {
         handler: &mut H,
     ) {
         self.clock.tick(at.table_time);
-        let arrival = Arrival { at, key, packet };
         let found = self.find(key).or_else(|| self.follow(key, packet, handler));
+        self.on_found_packet(found, &Arrival { at, key, packet }, handler);
+    }
+
+    /// [`FlowTable::on_keyed_packet`] of a whole segment, which is made a packet only if the
+    /// flow does not rest: most of what is encrypted is of flows that do.
+    #[inline]
+    pub fn on_segment<'f, H: FlowHandler<State = S>>(
+        &mut self,
+        at: Moment,
+        segment: &Segment<'_>,
+        packet: impl FnOnce() -> Packet<'f>,
+        handler: &mut H,
+    ) {
+        self.clock.tick(at.table_time);
+        let found = self.find(segment.key);
+        if !found.is_some_and(|index| self.pass_over(index, at, segment)) {
+            let arrival = Arrival { at, key: segment.key, packet: &packet() };
+            self.on_found_packet(found, &arrival, handler);
+        }
+    }
+
+    /// Takes note of a segment of a flow that rests; false, and nothing is done, if the flow
+    /// does not, or will not with this.
+    #[inline]
+    fn pass_over(&mut self, index: u32, at: Moment, segment: &Segment<'_>) -> bool {
+        let Segment { key, header, from, payload } = *segment;
+        let patience = self.patience(Class::Established);
+        let Some(slot) = self.slots.get_mut(index) else { return false };
+        let idle = at.packet_time.as_nanos().saturating_sub(slot.time.as_nanos());
+        if !slot.rests || header.flags.intersects(TcpFlags::TURNS) || idle > patience {
+            return false;
+        }
+        let Some(tcp) = &mut slot.tcp else { return false };
+        tcp.pass_over(key.sender, header, payload);
+        slot.info.observe(from, u64::from(payload), key.sender);
+        slot.note(at, self.clock.now);
+        self.idle.move_to_back(Class::Established as usize, index);
+        self.shared.counters.tcp_segments += 1;
+        self.shared.counters.dismissed_packets += u64::from(payload > 0);
+        true
+    }
+
+    #[inline(never)]
+    fn on_found_packet<H: FlowHandler<State = S>>(
+        &mut self,
+        found: Option<u32>,
+        arrival: &Arrival<'_>,
+        handler: &mut H,
+    ) {
+        let at = arrival.at;
         match found.filter(|&index| self.outlasts(index, at.packet_time, handler)) {
-            Some(index) => self.on_flow_packet(index, &arrival, handler),
-            None => self.open(&arrival, handler),
+            Some(index) => self.on_flow_packet(index, arrival, handler),
+            None => self.open(arrival, handler),
         }
         while self.shared.buffers.out_of_order > self.shared.limits.max_out_of_order_total {
             match self.waiting.front(0) {
@@ -265,18 +330,27 @@ impl<S> FlowTable<S> {
         (self.shared.buffers.out_of_order, self.shared.histories.in_use())
     }
 
+    #[inline]
     fn find(&mut self, key: &PacketKey) -> Option<u32> {
         let hash = key.table_hash();
-        let is_it = |entry: &IndexEntry| {
-            entry.hash == hash
-                && self.slots.get(entry.slot).is_some_and(|slot| slot.is_at(&key.key))
-        };
         // What is remembered may be over; if it is not, the index has it too.
-        let recent = &mut self.recent[hash as usize % RECENT];
-        if !is_it(recent) {
-            *recent = *self.index.find(spread(hash), is_it)?;
-        }
-        Some(recent.slot)
+        let recent = self.recent[hash as usize % RECENT];
+        if self.is_of(&recent, key) { Some(recent.slot) } else { self.look_up(key) }
+    }
+
+    #[inline]
+    fn is_of(&self, entry: &IndexEntry, key: &PacketKey) -> bool {
+        entry.hash == key.table_hash()
+            && self.slots.get(entry.slot).is_some_and(|slot| slot.is_at(&key.key))
+    }
+
+    /// Looks a flow up in the index.
+    #[inline(never)]
+    fn look_up(&mut self, key: &PacketKey) -> Option<u32> {
+        let hash = key.table_hash();
+        let found = *self.index.find(spread(hash), |entry| self.is_of(entry, key))?;
+        self.recent[hash as usize % RECENT] = found;
+        Some(found.slot)
     }
 
     /// The flow that a datagram between endpoints without a flow belongs to, as
@@ -344,6 +418,7 @@ impl<S> FlowTable<S> {
             hash,
             class,
             closed: false,
+            rests: false,
             check_at: None,
             moved: None,
             charge: 0,
@@ -388,12 +463,12 @@ impl<S> FlowTable<S> {
         handler: &mut H,
     ) {
         match arrival.packet.transport {
-            Transport::Tcp(header) => self.on_segment(index, arrival, &header, handler),
+            Transport::Tcp(header) => self.on_flow_segment(index, arrival, &header, handler),
             Transport::Udp => self.on_datagram(index, arrival, handler),
         }
     }
 
-    fn on_segment<H: FlowHandler<State = S>>(
+    fn on_flow_segment<H: FlowHandler<State = S>>(
         &mut self,
         index: u32,
         arrival: &Arrival<'_>,
@@ -419,7 +494,7 @@ impl<S> FlowTable<S> {
         let wanted = fed && info.dismissed() != [true; 2];
         let mut out = Delivery { handler, state, info, side: sender };
         self.shared.counters.tcp_segments += 1;
-        out.info.observe(packet, sender);
+        out.info.observe(packet.into(), packet.wire_len(), sender);
         let over = tcp.process(packet, header, arrival.at.packet_time, &mut self.shared, &mut out);
         slot.note(arrival.at, self.clock.now);
         if let Some(why) = over {
@@ -433,6 +508,7 @@ impl<S> FlowTable<S> {
         if wanted || slot.charge > LIGHT {
             slot.recharge(index, handler, &mut self.weights);
         }
+        slot.rests = slot.may_rest();
     }
 
     fn on_datagram<H: FlowHandler<State = S>>(
@@ -444,7 +520,7 @@ impl<S> FlowTable<S> {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let (packet, sender) = (arrival.packet, slot.sender(arrival.key));
         slot.note(arrival.at, self.clock.now);
-        slot.info.observe(packet, sender);
+        slot.info.observe(packet.into(), packet.wire_len(), sender);
         let counters = &mut self.shared.counters;
         counters.udp_datagrams += 1;
         if slot.info.dismisses(sender) {
@@ -583,6 +659,7 @@ impl<S> FlowTable<S> {
     /// everything but what absorbs late segments.
     fn close<H: FlowHandler<State = S>>(&mut self, index: u32, why: CloseReason, handler: &mut H) {
         let Some(slot) = self.slots.get_mut(index) else { return };
+        slot.rests = false;
         if std::mem::replace(&mut slot.closed, true) {
             return;
         }
@@ -611,13 +688,26 @@ impl<S> FlowTable<S> {
 
 impl<S> Slot<S> {
     /// Takes note of when the last packet came.
+    #[inline]
     const fn note(&mut self, at: Moment, now: i64) {
         self.seen = now;
         self.time = at.packet_time;
         self.ordinal = at.ordinal;
     }
 
+    /// Whether there is nothing to do for a segment that neither opens nor ends anything but
+    /// to take note of it.
+    fn may_rest(&self) -> bool {
+        let under_way = self.tcp.as_ref().is_some_and(Connection::is_under_way);
+        under_way
+            && !self.closed
+            && self.check_at.is_none()
+            && self.charge <= LIGHT
+            && self.info.dismissed() == [true; 2]
+    }
+
     /// Whether the flow is between these endpoints, or goes on there.
+    #[inline]
     fn is_at(&self, key: &FlowKey) -> bool {
         self.info.key() == key || self.moved.as_ref().is_some_and(|moved| moved.key == *key)
     }

@@ -73,6 +73,25 @@ impl Connection {
         self.halves[0].is_waiting() || self.halves[1].is_waiting()
     }
 
+    /// Whether both sides were heard, neither is over, and nothing waits.
+    pub(super) fn is_under_way(&self) -> bool {
+        let heard = |half: &Half| half.is_started() && half.is_heard();
+        !self.is_over() && self.established && !self.is_waiting() && self.halves.iter().all(heard)
+    }
+
+    /// [`Connection::process`] of a segment without SYN, FIN and RST, of a connection that
+    /// is under way and of which nothing more is wanted.
+    #[inline]
+    pub(super) fn pass_over(&mut self, from: Side, header: TcpHeader, payload: u32) {
+        let (half, peer) = pair(&mut self.halves, from);
+        if header.flags.contains(TcpFlags::ACK) {
+            peer.note_acked(header.ack);
+        }
+        if payload > 0 {
+            half.pass_over(header.seq.wrapping_add(payload), false);
+        }
+    }
+
     /// Decides whether the segment belongs to this connection.
     pub(super) fn admit(
         &mut self,
@@ -403,7 +422,7 @@ impl Connection {
             }
         }
         if out.is_dismissed() {
-            half.pass_over(segment);
+            half.pass_over(segment.end(), segment.fin);
             shared.counters.dismissed_packets += 1;
             return;
         }
@@ -413,7 +432,7 @@ impl Connection {
             self.give_up(side, Loss::Capped, shared, out);
         }
         if out.is_dismissed() {
-            self.halves[side.index()].pass_over(segment);
+            self.halves[side.index()].pass_over(segment.end(), segment.fin);
         }
     }
 

@@ -415,6 +415,9 @@ fn build_in_parallel(
     sources: Sources<'_>,
     budget: &Budget,
 ) -> Vec<Done> {
+    if waiting.is_empty() {
+        return Vec::new();
+    }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.min(MAX_BUILDERS).min(waiting.len());
     let waiting = Mutex::new(waiting);
