@@ -12,9 +12,6 @@ pub(crate) const SETS: &[(&str, &str)] = &[
     ("context.toml", include_str!("../../signatures/context.toml")),
 ];
 
-/// So many of them take about as long to read as the others.
-pub(crate) const HALF: usize = 2;
-
 /// List files and their text.
 const LISTS: &[(&str, &str)] = &[
     ("lists/mcp-hosts.tsv", include_str!("../../signatures/lists/mcp-hosts.tsv")),

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::panic;
 use std::path::{Component, Path, PathBuf};
-use std::thread;
 
 use super::automaton::Budget;
 use super::builtin;
@@ -44,27 +42,14 @@ impl SignatureSet {
         set
     }
 
-    /// The shipped sets, read by two threads, as a scan waits for them. (A test reads them,
-    /// so that this cannot fail.)
+    /// The shipped sets. (A test reads them, so that this cannot fail.)
     pub fn builtin() -> Self {
-        let (some, others) = builtin::SETS.split_at(builtin::HALF);
-        let read = |sets: &[_]| sets.iter().map(Self::shipped).collect::<Vec<_>>();
-        let sets = thread::scope(|scope| {
-            let others = scope.spawn(|| read(others));
-            let mut sets = read(some);
-            sets.extend(others.join().unwrap_or_else(|payload| panic::resume_unwind(payload)));
-            sets
-        });
         let mut set = Self::new();
-        for other in sets {
-            set.merge(other).unwrap_or_else(|report| panic!("{report}"));
+        for (name, text) in builtin::SETS {
+            let read = Self::parse(&format!("<builtin>/{name}"), text);
+            read.and_then(|read| set.merge(read)).unwrap_or_else(|report| panic!("{report}"));
         }
         set
-    }
-
-    /// One of the shipped sets.
-    fn shipped((name, text): &(&str, &str)) -> Self {
-        Self::parse(&format!("<builtin>/{name}"), text).unwrap_or_else(|report| panic!("{report}"))
     }
 
     /// Reads a set from text; `path` is what diagnostics call it. Lists are
