@@ -15,7 +15,7 @@ use std::time::Duration;
 use mcpwatch::Engine;
 use mcpwatch::capture::{Block, Fill, Frame, PcapWriter, Precision, Reader, SourceId};
 use mcpwatch::detect::FindingOptions;
-use mcpwatch::engine::{BlockSource, Predecoded};
+use mcpwatch::engine::BlockSource;
 use mcpwatch::findings::Row;
 use mcpwatch::signature::SignatureSet;
 use mcpwatch::stream::Direction;
@@ -297,19 +297,11 @@ fn compare_workers(segments: &[Segment]) {
         (rows, statistics.to_json())
     };
     let one = run(1, true);
-    assert_eq!(run(1, false), one, "one worker, predecoded");
     assert_eq!(run(2, true), one, "two workers");
     assert_eq!(run(2, false), one, "two workers, one of whom deals out");
 }
 
-/// What the frames of a block are decoded to where they are read.
-pub(super) fn predecoded(block: &Block) -> impl Iterator<Item = Option<Predecoded>> {
-    let mut predecode = engine().predecoder();
-    block.frames().map(move |frame| predecode(&frame))
-}
-
-/// Segments in several captures, so that there are several blocks; predecoded if they need
-/// not be waited for.
+/// Segments in several captures, so that there are several blocks.
 struct Captures {
     readers: std::vec::IntoIter<Reader>,
     may_wait: bool,
@@ -346,19 +338,6 @@ impl BlockSource for Captures {
             Some(mut reader) => reader.fill(block).expect("a whole capture"),
             None => Fill::End,
         }
-    }
-
-    fn fill_predecoded(
-        &mut self,
-        block: &mut Block,
-        packets: &mut Vec<Option<Predecoded>>,
-    ) -> Fill {
-        packets.clear();
-        let fill = self.fill(block);
-        if !self.may_wait {
-            packets.extend(predecoded(block));
-        }
-        fill
     }
 
     fn may_wait(&self) -> bool {

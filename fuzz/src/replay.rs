@@ -1,15 +1,15 @@
 //! The engine, over a capture file: the same findings and statistics for any
-//! number of workers, wherever frames are decoded.
+//! number of workers.
 //!
 //! Input: the file.
 
 use std::num::NonZeroUsize;
 
 use mcpwatch::capture::{Block, Fill, Reader, SourceId};
-use mcpwatch::engine::{BlockSource, Predecoded};
+use mcpwatch::engine::BlockSource;
 use mcpwatch::findings::Row;
 
-use super::engine::{engine, predecoded};
+use super::engine::engine;
 
 /// Blocks read at most: what compresses well is not worth the time.
 const MAX_BLOCKS: usize = 4;
@@ -17,12 +17,10 @@ const MAX_BLOCKS: usize = 4;
 /// Runs the target.
 pub fn run(data: &[u8]) {
     let Some(one) = replay(data, 1, true) else { return };
-    assert_eq!(replay(data, 1, false).as_ref(), Some(&one), "one worker, predecoded");
     assert_eq!(replay(data, 2, true).as_ref(), Some(&one), "two workers");
     assert_eq!(replay(data, 2, false).as_ref(), Some(&one), "two workers, one of whom deals out");
 }
 
-/// What need not be waited for is predecoded.
 fn replay(data: &[u8], workers: usize, may_wait: bool) -> Option<(Vec<Row>, String)> {
     let cursor = std::io::Cursor::new(data.to_vec());
     let reader = Reader::new("fuzz", SourceId(0), cursor).ok()?;
@@ -45,19 +43,6 @@ impl BlockSource for Source {
             return Fill::End;
         }
         self.reader.fill(block).unwrap_or(Fill::End)
-    }
-
-    fn fill_predecoded(
-        &mut self,
-        block: &mut Block,
-        packets: &mut Vec<Option<Predecoded>>,
-    ) -> Fill {
-        packets.clear();
-        let fill = self.fill(block);
-        if !self.may_wait {
-            packets.extend(predecoded(block));
-        }
-        fill
     }
 
     fn may_wait(&self) -> bool {

@@ -2,8 +2,7 @@
 //! them ahead of who works on them.
 //!
 //! What has to be copied, unpacked or waited for is done by the time a block is asked
-//! for (docs/benchmarks.md says what that gains). Where it is ahead of who asks, it also
-//! takes a note of each frame, if that is wanted. On a single processor, a file as it is
+//! for (docs/benchmarks.md says what that gains). On a single processor, a file as it is
 //! on disk is read by who asks. Counters and errors are those up to the last block
 //! handed out.
 
@@ -14,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::{Block, CaptureCounters, Error, Fill, Frame, Replay};
+use super::{Block, CaptureCounters, Error, Fill, Replay};
 
 /// Blocks that may be filled before they are asked for: enough that neither side
 /// waits for long, few enough that they stay in the processor's cache.
@@ -28,14 +27,6 @@ const BLOCKS_LEFT: usize = 4;
 /// one, if the next may have to be waited for.
 const BLOCKS_WAITED_FOR: usize = 3;
 
-/// Notes are taken of the next block where so many are there, or were before the reader
-/// last found no room: else who works soon waits for who takes notes (docs/benchmarks.md).
-const BLOCKS_BEFORE_NOTES: usize = 8;
-
-/// The most frames of a block of which notes are taken, so that these never are more
-/// bytes than the block's.
-const NOTES: usize = 4096;
-
 /// Bytes of a block that another thread works on: in few, each costs too much to hand over,
 /// in many, the two threads wait for each other (docs/benchmarks.md).
 const HANDED_BLOCK: usize = 512 << 10;
@@ -46,23 +37,23 @@ const OWN_BLOCK: usize = 256 << 10;
 /// How often a reader who waits for a block looks whether it is to stop.
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
 
-/// The blocks of a [`Replay`], with notes of type `N`, and a flag that ends them.
+/// The blocks of a [`Replay`], and a flag that ends them.
 #[derive(Debug)]
-pub struct ReadAhead<N> {
-    way: Way<N>,
+pub struct ReadAhead {
+    way: Way,
     slow: bool,
     stop: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
-enum Way<N> {
+enum Way {
     Here(Box<Replay>),
-    Thread(Thread<N>),
+    Thread(Thread),
 }
 
 #[derive(Debug)]
-struct Thread<N> {
-    between: Arc<Between<N>>,
+struct Thread {
+    between: Arc<Between>,
     reader: Option<JoinHandle<()>>,
     counters: CaptureCounters,
     errors: Vec<Error>,
@@ -74,62 +65,48 @@ struct Thread<N> {
 /// on one processor, they then take turns there, and the scheduler is late to see that
 /// another is idle.
 #[derive(Debug)]
-struct Between<N> {
-    state: Mutex<State<N>>,
+struct Between {
+    state: Mutex<State>,
     came: Condvar,
     room: Condvar,
     /// Blocks to be there when who waits for one is woken.
     waited_for: usize,
 }
 
-#[derive(Debug)]
-struct State<N> {
-    filled: VecDeque<Filled<N>>,
-    used: Vec<Noted<N>>,
-    /// Notes are wanted.
-    notes: bool,
+#[derive(Debug, Default)]
+struct State {
+    filled: VecDeque<Filled>,
+    used: Vec<Block>,
     /// The reader is gone: nothing more comes.
     at_end: bool,
     /// Who asks is gone: nothing more is wanted.
     left: bool,
 }
 
-/// A block, and a note of each frame or none.
-#[derive(Debug)]
-struct Noted<N> {
-    block: Block,
-    notes: Vec<N>,
-}
-
 /// A block, what was counted by its end and what went wrong before it; no block
 /// at the end of all.
 #[derive(Debug)]
-struct Filled<N> {
-    noted: Option<Noted<N>>,
+struct Filled {
+    block: Option<Block>,
     counters: CaptureCounters,
     errors: Vec<Error>,
 }
 
-impl<N: Send + 'static> ReadAhead<N> {
+impl ReadAhead {
     /// Starts to read. Where `stop` is set, the captures are at their end, even if
-    /// one of them is a stream on which nothing comes. A note of a frame is what `note`
-    /// gives.
+    /// one of them is a stream on which nothing comes.
     ///
     /// # Errors
     ///
     /// No thread can be started.
-    pub fn start(
-        replay: Replay,
-        stop: Arc<AtomicBool>,
-        note: impl FnMut(&Frame<'_>) -> N + Send + 'static,
-    ) -> std::io::Result<Self> {
+    pub fn start(replay: Replay, stop: Arc<AtomicBool>) -> std::io::Result<Self> {
         let slow = replay.is_slow();
         let alone = thread::available_parallelism().is_ok_and(|processors| processors.get() == 1);
         if alone && !slow {
             return Ok(Self::here(replay, stop));
         }
         let replay = replay.with_block_size(HANDED_BLOCK);
-        Ok(Self { way: Way::Thread(Thread::start(replay, note)?), slow, stop })
+        Ok(Self { way: Way::Thread(Thread::start(replay)?), slow, stop })
     }
 
     /// Reads on the thread that asks.
@@ -143,23 +120,12 @@ impl<N: Send + 'static> ReadAhead<N> {
         self.slow
     }
 
-    /// Gives the next block and takes back the one before. Notes are not wanted.
+    /// Gives the next block and takes back the one before.
     pub fn fill(&mut self, block: &mut Block) -> Fill {
-        self.next(block, None)
-    }
-
-    /// [`ReadAhead::fill`] with a note of each frame, or with none. Asked for it, the
-    /// reader begins to take notes of blocks to come.
-    pub fn fill_noted(&mut self, block: &mut Block, notes: &mut Vec<N>) -> Fill {
-        notes.clear();
-        self.next(block, Some(notes))
-    }
-
-    fn next(&mut self, block: &mut Block, notes: Option<&mut Vec<N>>) -> Fill {
         match &mut self.way {
             _ if self.stop.load(Ordering::Relaxed) => Fill::End,
             Way::Here(replay) => replay.fill(block),
-            Way::Thread(thread) => thread.fill(block, notes, &self.stop),
+            Way::Thread(thread) => thread.fill(block, &self.stop),
         }
     }
 
@@ -185,11 +151,8 @@ impl<N: Send + 'static> ReadAhead<N> {
     }
 }
 
-impl<N: Send + 'static> Thread<N> {
-    fn start(
-        mut replay: Replay,
-        note: impl FnMut(&Frame<'_>) -> N + Send + 'static,
-    ) -> std::io::Result<Self> {
+impl Thread {
+    fn start(mut replay: Replay) -> std::io::Result<Self> {
         let (counters, errors) = (replay.counters(), replay.take_errors());
         let between = Arc::new(Between {
             state: Mutex::new(State::default()),
@@ -198,19 +161,13 @@ impl<N: Send + 'static> Thread<N> {
             waited_for: if replay.is_slow() { 1 } else { BLOCKS_WAITED_FOR },
         });
         let reader = Reading(Arc::clone(&between));
-        let reader = thread::Builder::new()
-            .name("reader".to_owned())
-            .spawn(move || reader.read(replay, note))?;
+        let reader =
+            thread::Builder::new().name("reader".to_owned()).spawn(move || reader.read(replay))?;
         Ok(Self { between, reader: Some(reader), counters, errors })
     }
 
-    fn fill(
-        &mut self,
-        block: &mut Block,
-        mut notes: Option<&mut Vec<N>>,
-        stop: &AtomicBool,
-    ) -> Fill {
-        let Some(filled) = self.between.take(block, notes.as_deref_mut(), stop) else {
+    fn fill(&mut self, block: &mut Block, stop: &AtomicBool) -> Fill {
+        let Some(filled) = self.between.take(block, stop) else {
             // Not joined if it is to stop: it may wait for a stream that never ends.
             if !stop.load(Ordering::Relaxed) {
                 self.join();
@@ -219,13 +176,11 @@ impl<N: Send + 'static> Thread<N> {
         };
         self.counters = filled.counters;
         self.errors.extend(filled.errors);
-        let Some(next) = filled.noted else { return Fill::End };
-        *block = next.block;
-        if let Some(notes) = notes {
-            *notes = next.notes;
-        }
+        let Some(next) = filled.block else { return Fill::End };
+        *block = next;
         Fill::Block
     }
+
     /// The reader has ended. If it panicked, so does this thread: not all was read.
     fn join(&mut self) {
         if let Some(Err(payload)) = self.reader.take().map(JoinHandle::join) {
@@ -234,42 +189,27 @@ impl<N: Send + 'static> Thread<N> {
     }
 }
 
-impl<N> Drop for Thread<N> {
+impl Drop for Thread {
     fn drop(&mut self) {
         self.between.lock().left = true;
         self.between.room.notify_one();
     }
 }
 
-impl<N> Default for State<N> {
-    fn default() -> Self {
-        let (filled, used) = (VecDeque::new(), Vec::new());
-        Self { filled, used, notes: false, at_end: false, left: false }
-    }
-}
-
-impl<N> Between<N> {
+impl Between {
     /// Neither thread leaves anything half done behind the lock.
-    fn lock(&self) -> MutexGuard<'_, State<N>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next that was filled, for `used` and its notes, if they are wanted; none at the
-    /// end, or if it is to stop.
-    fn take(
-        &self,
-        used: &mut Block,
-        notes: Option<&mut Vec<N>>,
-        stop: &AtomicBool,
-    ) -> Option<Filled<N>> {
+    /// The next that was filled, for `used`; none at the end, or if it is to stop.
+    fn take(&self, used: &mut Block, stop: &AtomicBool) -> Option<Filled> {
         let mut state = self.lock();
-        state.notes = notes.is_some();
         if state.filled.is_empty() {
             state = self.wait(state, stop);
         }
         let filled = state.filled.pop_front()?;
-        let notes = notes.map(std::mem::take).unwrap_or_default();
-        state.used.push(Noted { block: std::mem::take(used), notes });
+        state.used.push(std::mem::take(used));
         if state.filled.len() == BLOCKS_LEFT {
             self.room.notify_one();
         }
@@ -278,9 +218,9 @@ impl<N> Between<N> {
 
     fn wait<'a>(
         &self,
-        mut state: MutexGuard<'a, State<N>>,
+        mut state: MutexGuard<'a, State>,
         stop: &AtomicBool,
-    ) -> MutexGuard<'a, State<N>> {
+    ) -> MutexGuard<'a, State> {
         while !state.at_end && !stop.load(Ordering::Relaxed) {
             let (after, waited) =
                 self.came.wait_timeout(state, LOOK_PERIOD).unwrap_or_else(PoisonError::into_inner);
@@ -293,56 +233,41 @@ impl<N> Between<N> {
         state
     }
 
-    /// Hands over what was filled; a block to be filled next, if one is wanted, and
-    /// whether notes are to be taken of it.
-    fn put(&self, filled: Filled<N>) -> Option<(Noted<N>, bool)> {
+    /// Hands over what was filled; a block to be filled next, if one is wanted.
+    fn put(&self, filled: Filled) -> Option<Block> {
         let mut state = self.lock();
         state.filled.push_back(filled);
-        let is_ahead = state.filled.len() >= BLOCKS_BEFORE_NOTES;
         if state.filled.len() == self.waited_for {
             self.came.notify_one();
         }
         if state.filled.len() >= BLOCKS_AHEAD {
-            let full = |state: &mut State<N>| state.filled.len() > BLOCKS_LEFT && !state.left;
+            let full = |state: &mut State| state.filled.len() > BLOCKS_LEFT && !state.left;
             state = self.room.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
         }
-        let takes_notes = is_ahead && state.notes;
-        (!state.left).then(|| (state.used.pop().unwrap_or_default(), takes_notes))
+        (!state.left).then(|| state.used.pop().unwrap_or_default())
     }
 }
 
 /// The reader's side; however it ends, the other side hears of it.
-struct Reading<N>(Arc<Between<N>>);
+struct Reading(Arc<Between>);
 
-impl<N> Reading<N> {
-    fn read(self, mut replay: Replay, mut note: impl FnMut(&Frame<'_>) -> N) {
-        let (mut next, mut takes_notes) = (Noted::default(), false);
+impl Reading {
+    fn read(self, mut replay: Replay) {
+        let mut block = Block::new();
         loop {
-            let fill = replay.fill(&mut next.block);
-            let Noted { block, notes } = &mut next;
-            notes.clear();
-            if takes_notes && block.len() <= NOTES {
-                notes.reserve_exact(block.len());
-                notes.extend(block.frames().map(|frame| note(&frame)));
-            }
+            let fill = replay.fill(&mut block);
             let (counters, errors) = (replay.counters(), replay.take_errors());
-            let noted = (fill == Fill::Block).then_some(next);
-            let is_at_end = noted.is_none();
-            match self.0.put(Filled { noted, counters, errors }) {
-                Some(wanted) if !is_at_end => (next, takes_notes) = wanted,
+            let filled = (fill == Fill::Block).then_some(block);
+            let is_at_end = filled.is_none();
+            match self.0.put(Filled { block: filled, counters, errors }) {
+                Some(used) if !is_at_end => block = used,
                 _ => return,
             }
         }
     }
 }
 
-impl<N> Default for Noted<N> {
-    fn default() -> Self {
-        Self { block: Block::new(), notes: Vec::new() }
-    }
-}
-
-impl<N> Drop for Reading<N> {
+impl Drop for Reading {
     fn drop(&mut self) {
         self.0.lock().at_end = true;
         self.0.came.notify_one();
@@ -369,17 +294,13 @@ mod tests {
         seen
     }
 
-    fn number(frame: &Frame<'_>) -> u64 {
-        frame.number
-    }
-
     #[test]
-    fn notes_are_taken_ahead_of_who_wants_them() {
+    fn the_reader_goes_on_when_few_blocks_are_left() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("1");
         fs::write(&path, capture(&(0..12_000).collect::<Vec<_>>())).unwrap();
         let replay = Replay::new(Inputs::expand([path])).with_block_size(4096);
-        let mut thread = Thread::start(replay, number).unwrap();
+        let mut thread = Thread::start(replay).unwrap();
         let between = Arc::clone(&thread.between);
         let wait_until_full = || {
             let is_full = || {
@@ -390,53 +311,19 @@ mod tests {
                 thread::sleep(Duration::from_millis(1));
             }
         };
-        let (mut block, mut notes) = (Block::new(), Vec::new());
-        let (mut noted, mut frames) = (0, 0);
+        let (mut block, mut frames) = (Block::new(), 0);
         let stop = AtomicBool::new(false);
-        // The reader goes on when so many are taken, and not before.
         for taken in (0..BLOCKS_AHEAD - BLOCKS_LEFT).cycle() {
             if taken == 0 {
                 wait_until_full();
             }
-            if thread.fill(&mut block, Some(&mut notes), &stop) == Fill::End {
+            if thread.fill(&mut block, &stop) == Fill::End {
                 break;
             }
-            let numbers: Vec<u64> = block.frames().map(|frame| frame.number).collect();
-            assert!(notes.is_empty() || notes == numbers, "{notes:?}");
-            noted += notes.len();
-            frames += numbers.len();
+            assert!(between.lock().filled.len() <= BLOCKS_AHEAD);
+            frames += block.len();
         }
         assert_eq!(frames, 12_000);
-        assert!(noted > frames / 4, "{noted}");
-    }
-
-    #[test]
-    fn no_notes_are_taken_where_who_works_would_wait_or_wants_none() {
-        let between = Between::<u64> {
-            state: Mutex::default(),
-            came: Condvar::new(),
-            room: Condvar::new(),
-            waited_for: 1,
-        };
-        let filled = || Filled {
-            noted: Some(Noted::default()),
-            counters: CaptureCounters::default(),
-            errors: Vec::new(),
-        };
-        let put = || between.put(filled()).map(|(_, takes_notes)| takes_notes);
-        let few = || (1..BLOCKS_BEFORE_NOTES).for_each(|_| assert_eq!(put(), Some(false)));
-        few();
-        assert_eq!(put(), Some(false), "nobody has asked");
-        let mut notes = Vec::new();
-        let mut take = |wanted: bool| {
-            let notes = wanted.then_some(&mut notes);
-            between.take(&mut Block::new(), notes, &AtomicBool::new(false)).is_some()
-        };
-        assert!((0..BLOCKS_BEFORE_NOTES).all(|_| take(true)));
-        few();
-        assert_eq!(put(), Some(true));
-        assert!(take(false));
-        assert_eq!(put(), Some(false), "no longer");
     }
 
     #[test]
@@ -454,7 +341,7 @@ mod tests {
         let expected = drain(|block| replay.fill(block));
         assert_eq!(expected.len(), 30_002);
         let texts = |errors: &[Error]| -> Vec<_> { errors.iter().map(Error::to_string).collect() };
-        let with = ReadAhead::start(Replay::new(inputs()), Arc::default(), number).unwrap();
+        let with = ReadAhead::start(Replay::new(inputs()), Arc::default()).unwrap();
         assert!(matches!(with.way, Way::Thread(_)), "as there is something to unpack");
         let without = ReadAhead::here(Replay::new(inputs()), Arc::default());
         for mut ahead in [with, without] {
@@ -478,7 +365,7 @@ mod tests {
         let silent = fs::File::options().read(true).write(true).open(&pipe).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let replay = Replay::new(Inputs::expand([&pipe]));
-        let mut ahead = ReadAhead::start(replay, Arc::clone(&stop), number).unwrap();
+        let mut ahead = ReadAhead::start(replay, Arc::clone(&stop)).unwrap();
         let stopper = thread::spawn(move || {
             thread::sleep(Duration::from_millis(50));
             stop.store(true, Ordering::Relaxed);

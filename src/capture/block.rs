@@ -44,7 +44,7 @@ impl Block {
 
     /// The frames in the order of the capture.
     pub fn frames(&self) -> Frames<'_> {
-        Frames { block: self, next: 0, end: self.frames.len(), fetches: true }
+        Frames { block: self, next: 0, end: self.frames.len() }
     }
 
     /// The frame at `index`, which a worker may have been told instead of the
@@ -241,7 +241,6 @@ pub struct Frames<'a> {
     block: &'a Block,
     next: usize,
     end: usize,
-    fetches: bool,
 }
 
 /// Headers that are fetched at once: another core has written them, and one wait for all
@@ -253,11 +252,6 @@ const FETCHED: usize = 16;
 const IN_HEADERS: [usize; 2] = [12, 47];
 
 impl Frames<'_> {
-    /// The same, for who need not look at most headers.
-    pub(crate) fn unfetched(self) -> Self {
-        Self { fetches: false, ..self }
-    }
-
     /// Looks at the headers of the next frames, all at once.
     #[inline(never)]
     fn fetch(&self) {
@@ -277,7 +271,7 @@ impl<'a> Iterator for Frames<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Frame<'a>> {
-        if self.fetches && self.next.is_multiple_of(FETCHED) {
+        if self.next.is_multiple_of(FETCHED) {
             self.fetch();
         }
         let frame = self.block.frame(self.next)?;

@@ -6,7 +6,7 @@ use super::progress::Bar;
 use super::{Exit, complain, detection, print, signals};
 use crate::capture::{Block, Fill, Frame, FrameFilter, Inputs, ReadAhead, Replay};
 use crate::detect::Pace;
-use crate::engine::{BlockSource, Engine, Limits, Predecoded, coverage};
+use crate::engine::{BlockSource, Engine, Limits, coverage};
 use crate::findings::{Confidence, FindingSink, HttpRequest, Row};
 use crate::report::terminal;
 use crate::time::Timestamp;
@@ -42,7 +42,7 @@ impl<'a> Scan<'a> {
         let engine = detection::engine(arguments, keys, sources, http_log, limits, pace)?;
         let bar = Bar::new(replay.progress(), !args.no_progress && !arguments.quiet);
         let outputs = Outputs::open(arguments, args.http_log.as_deref(), outputs::plain)?;
-        let source = ReadAhead::start(replay, signals::end_or_hangup(), engine.predecoder())
+        let source = ReadAhead::start(replay, signals::end_or_hangup())
             .map_err(|error| format!("cannot start a thread that reads: {error}"))?;
         let source = Captures { captures: source, filter };
         Ok(Self { args, engine, source, outputs: Shown { outputs, bar } })
@@ -104,21 +104,13 @@ impl<'a> Scan<'a> {
 
 /// The captures, one after another, through the filter.
 struct Captures {
-    captures: ReadAhead<Option<Predecoded>>,
+    captures: ReadAhead,
     filter: Option<FrameFilter>,
 }
 
 impl BlockSource for Captures {
     fn fill(&mut self, block: &mut Block) -> Fill {
         self.captures.fill(block)
-    }
-
-    fn fill_predecoded(
-        &mut self,
-        block: &mut Block,
-        packets: &mut Vec<Option<Predecoded>>,
-    ) -> Fill {
-        self.captures.fill_noted(block, packets)
     }
 
     fn may_wait(&self) -> bool {

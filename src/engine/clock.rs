@@ -86,7 +86,7 @@ impl Clock {
     }
 
     /// Counts a frame; a tick if it is time for one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn on_frame(&mut self, source: SourceId, time: Timestamp) -> Option<Tick> {
         self.packets += 1;
         self.frame_time = self.steps.without(source, time);
@@ -123,7 +123,7 @@ impl Clock {
     }
 
     /// The ordinal of what comes next, at that time.
-    #[inline]
+    #[inline(always)]
     fn next_ordinal(&self, time: Timestamp) -> u64 {
         match self.numbering {
             Numbering::Count => self.ordinal + 1,
@@ -140,7 +140,7 @@ impl Clock {
         by_time.max(self.ordinal.saturating_add(parts))
     }
 
-    #[inline]
+    #[inline(always)]
     fn tick(&mut self, time: Timestamp, ordinal: u64) -> Option<Tick> {
         // Where steps are taken out, what is late by far has waited.
         let late = self.steps.are_told() && time < self.flow_time;
@@ -173,7 +173,7 @@ impl Clock {
     }
 
     /// When the packet of the current frame came.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn moment(&self) -> Moment {
         Moment { ordinal: self.ordinal, table_time: self.flow_time, packet_time: self.frame_time }
     }

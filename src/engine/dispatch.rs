@@ -1,6 +1,6 @@
 //! Hands packets out: blocks in, work for each worker out, dealt by flow.
 //!
-//! A packet is decoded and its key hashed once, here or where it was read; what a worker
+//! A packet is decoded and its key hashed once; what a worker
 //! gets beside the block is a small parcel for each packet of its flows, and in its place
 //! among them what all workers have to know.
 
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::census::Census;
 use super::clock::{Clock, Tick};
-use super::predecode::{self, Predecoded};
+use super::plain::Plain;
 use super::shard::Shard;
 use super::steps::Common;
 use super::{BlockSource, Engine, EngineCounters, Keys, Statistics};
@@ -217,11 +217,10 @@ impl Dispatch {
 
     /// Deals out a block to `others`, each of whom gets its [`Work`]. The first worker
     /// may be at hand: to `own` go, at once, the flows of those who are not there and
-    /// those that it has already. Of the frames, all or none may be `predecoded`.
+    /// those that it has already.
     pub(super) fn deal(
         &mut self,
         block: &Block,
-        predecoded: &[Option<Predecoded>],
         source: &mut (impl BlockSource + ?Sized),
         own: Option<&mut Shard>,
         others: usize,
@@ -238,7 +237,7 @@ impl Dispatch {
         if self.clock.goes_by_time() {
             ordinals.reserve_exact(block.len());
         }
-        let ticks = self.take_in_frames(block, predecoded, source, &mut hands, &mut ordinals);
+        let ticks = self.take_in_frames(block, source, &mut hands, &mut ordinals);
         let counters = source.wants_statistics().then(|| Box::new(self.statistics()));
         let notice = Notice { ticks, through: block.last_time(), update, counters };
         Dealt { work: hands.work, ordinals, notice }
@@ -268,16 +267,13 @@ impl Dispatch {
     fn take_in_frames(
         &mut self,
         block: &Block,
-        predecoded: &[Option<Predecoded>],
         source: &mut (impl BlockSource + ?Sized),
         hands: &mut Hands<'_>,
         ordinals: &mut Vec<u64>,
     ) -> Vec<Tick> {
         let mut ticks = Vec::new();
         self.clock.show(block.clock());
-        let mut packets = predecoded.iter();
-        for (index, frame) in (0..).zip(predecode::frames(block, predecoded)) {
-            let packet = packets.next().and_then(Option::as_ref);
+        for (index, frame) in (0..).zip(block.frames()) {
             let wanted = source.accepts(&frame);
             let tick = match wanted {
                 true => self.clock.on_frame(frame.source, frame.time),
@@ -291,7 +287,7 @@ impl Dispatch {
                 ordinals.push(self.clock.ordinal());
             }
             if wanted {
-                self.take_in_frame(index, &frame, packet, hands);
+                self.take_in_frame(index, &frame, hands);
             }
         }
         if block.is_empty()
@@ -303,23 +299,19 @@ impl Dispatch {
         ticks
     }
 
-    #[inline]
-    fn take_in_frame(
-        &mut self,
-        index: u32,
-        frame: &Frame<'_>,
-        predecoded: Option<&Predecoded>,
-        hands: &mut Hands<'_>,
-    ) {
-        let decoded = match predecoded {
-            Some(_) => None,
-            None => Predecoded::of(frame, &self.hasher),
+    #[inline(always)]
+    fn take_in_frame(&mut self, index: u32, frame: &Frame<'_>, hands: &mut Hands<'_>) {
+        let at = self.clock.moment();
+        let Some(plain) = Plain::of(frame, &self.hasher) else {
+            return self.take_in_other(at, index, frame, hands);
         };
-        if let Some(plain) = predecoded.or(decoded.as_ref()) {
-            self.decoder.count_plain();
-            self.payload_bytes += u64::from(plain.payload_len());
-            return hands.give_plain(&self.ownership, self.clock.moment(), plain, index, frame);
-        }
+        self.decoder.count_plain();
+        self.payload_bytes += u64::from(plain.payload_len());
+        hands.give_plain(&self.ownership, at, &plain, index, frame);
+    }
+
+    #[inline(never)]
+    fn take_in_other(&mut self, at: Moment, index: u32, frame: &Frame<'_>, hands: &mut Hands<'_>) {
         // Not moved out of the outcome: that would wait for what was just written.
         let outcome = self.decoder.decode_stepwise(frame, self.clock.frame_time());
         let Some(packet) = outcome.as_packet() else { return };
@@ -329,8 +321,7 @@ impl Dispatch {
             _ => Whence::Frame,
         };
         self.payload_bytes += packet.payload.len() as u64;
-        let (at, frame) = (self.clock.moment(), (index, frame.data));
-        hands.give(&self.ownership, at, &key, packet, frame, whence);
+        hands.give(&self.ownership, at, &key, packet, (index, frame.data), whence);
     }
 }
 
@@ -377,12 +368,12 @@ impl Hands<'_> {
     }
 
     /// Gives what a plain frame carries to whose flow it is of.
-    #[inline]
+    #[inline(always)]
     fn give_plain(
         &mut self,
         ownership: &Ownership,
         at: Moment,
-        plain: &Predecoded,
+        plain: &Plain,
         index: u32,
         frame: &Frame<'_>,
     ) {

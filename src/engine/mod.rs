@@ -32,7 +32,7 @@ mod coverage;
 mod dispatch;
 mod parallel;
 mod parts;
-mod predecode;
+mod plain;
 mod shard;
 mod statistics;
 mod steps;
@@ -43,7 +43,7 @@ use std::sync::Arc;
 
 use self::clock::{Clock, Tick};
 pub use self::coverage::coverage;
-pub use self::predecode::Predecoded;
+use self::plain::Plain;
 use self::shard::Shard;
 pub use self::statistics::{EngineCounters, Statistics, WorkerCounters};
 use crate::capture::{Block, Fill, Frame, Replay, Secrets, SecretsKind, Spread};
@@ -52,7 +52,7 @@ use crate::detect::{
     Collector, CollectorLimits, FindingOptions, FlowState, Observer, ObserverLimits, RowWriter,
 };
 use crate::findings::FindingSink;
-use crate::flow::{FlowHasher, FlowLimits, FlowTable};
+use crate::flow::{FlowHasher, FlowLimits, FlowTable, Moment};
 use crate::policy::Policy;
 use crate::signature::{Diagnostic, Matcher, Report, SignatureIndexSet, SignatureSet};
 use crate::stream::tls::{KeyLogPart, KeyLogReader, KeyStore};
@@ -122,18 +122,6 @@ impl Limits {
 pub trait BlockSource: Send {
     /// Fills `block` with what comes next.
     fn fill(&mut self, block: &mut Block) -> Fill;
-
-    /// Fills `block` with what comes next, and `packets` with what its frames were decoded
-    /// to where they were read ([`Engine::predecoder`] of the engine that replays, not of
-    /// one that [`BlockSource::update`] gives): with something for each, or with nothing.
-    fn fill_predecoded(
-        &mut self,
-        block: &mut Block,
-        packets: &mut Vec<Option<Predecoded>>,
-    ) -> Fill {
-        packets.clear();
-        self.fill(block)
-    }
 
     /// Whether what comes next may have to be waited for, as long as it may be.
     fn may_wait(&self) -> bool {
@@ -461,38 +449,40 @@ impl Worker {
 
     /// Takes in the next frame; what it lets know goes to `sink` at once.
     pub fn on_frame<S: FindingSink + ?Sized>(&mut self, frame: &Frame<'_>, sink: &mut S) {
-        self.take_in_frame(frame, None, &mut Forward(sink));
+        self.take_in_frame(frame, &mut Forward(sink));
     }
 
-    fn take_in_frame(
-        &mut self,
-        frame: &Frame<'_>,
-        predecoded: Option<&Predecoded>,
-        sink: &mut dyn FindingSink,
-    ) {
+    #[inline(always)]
+    fn take_in_frame(&mut self, frame: &Frame<'_>, sink: &mut dyn FindingSink) {
         if let Some(tick) = self.clock.on_frame(frame.source, frame.time) {
             self.advance(tick, sink);
         }
-        let time = self.clock.frame_time();
-        let decoded = match predecoded {
-            Some(_) => None,
-            None => Predecoded::of(frame, &self.hasher),
-        };
-        if let Some(plain) = predecoded.or(decoded.as_ref()) {
-            self.decoder.count_plain();
-            self.shard.on_plain(self.clock.moment(), plain, frame);
+        let at = self.clock.moment();
+        match Plain::of(frame, &self.hasher) {
+            Some(plain) => {
+                self.decoder.count_plain();
+                self.shard.on_plain(at, &plain, frame);
+            }
+            None => self.take_in_other(at, frame),
+        }
+        if self.shard.has_events() {
             self.collect(sink);
-        } else if let Some(packet) = self.decoder.decode_stepwise(frame, time).as_packet() {
+        }
+    }
+
+    #[inline(never)]
+    fn take_in_other(&mut self, at: Moment, frame: &Frame<'_>) {
+        let outcome = self.decoder.decode_stepwise(frame, self.clock.frame_time());
+        if let Some(packet) = outcome.as_packet() {
             let key = self.hasher.key(packet);
-            self.shard.on_packet(self.clock.moment(), &key, packet);
-            self.collect(sink);
+            self.shard.on_packet(at, &key, packet);
         }
     }
 
     /// Runs all frames of `source`, block by block.
     fn replay(&mut self, source: &mut (impl BlockSource + ?Sized), sink: &mut dyn FindingSink) {
-        let (mut block, mut predecoded) = (Block::new(), Vec::new());
-        while source.fill_predecoded(&mut block, &mut predecoded) == Fill::Block {
+        let mut block = Block::new();
+        while source.fill(&mut block) == Fill::Block {
             if let Some(engine) = source.update() {
                 self.renew(&engine);
             }
@@ -504,11 +494,9 @@ impl Worker {
             }
             self.shard.set_pressure(block.pressure());
             self.clock.show(block.clock());
-            let mut packets = predecoded.iter();
-            for frame in predecode::frames(&block, &predecoded) {
-                let packet = packets.next().and_then(Option::as_ref);
+            for frame in block.frames() {
                 if source.accepts(&frame) {
-                    self.take_in_frame(&frame, packet, sink);
+                    self.take_in_frame(&frame, sink);
                 } else if let Some(tick) = self.clock.on_unwanted(frame.source, frame.time) {
                     self.advance(tick, sink);
                 }
@@ -572,10 +560,8 @@ impl Worker {
         self.collector.advance(tick.flow_time, sink);
     }
 
+    #[inline(never)]
     fn collect(&mut self, sink: &mut dyn FindingSink) {
-        if !self.shard.has_events() {
-            return;
-        }
         for event in self.shard.take_events() {
             self.collector.on_event(event, sink);
         }

@@ -99,8 +99,7 @@ fn run_apart<'scope, 'env>(
             if source.fill(&mut block) == Fill::End {
                 break;
             }
-            let Dealt { work, notice, .. } =
-                dispatch.deal(&block, &[], source, None, inboxes.len());
+            let Dealt { work, notice, .. } = dispatch.deal(&block, source, None, inboxes.len());
             let counted = notice.counters.is_some();
             // Announced before the work is handed out, so that the collector is
             // ready to take results whatever the workers' pace.
@@ -140,18 +139,9 @@ fn run_pair<'scope>(
     let mut collector = engine.collector();
     let mut spare = Vec::new();
     let mut under_way = VecDeque::new();
-    let mut predecoded = Vec::new();
     loop {
         let mut block = spare.pop().unwrap_or_default();
-        // Once there are two who work, who reads has enough to do with that.
-        let fill = match crew.is_empty() {
-            true => source.fill_predecoded(&mut block, &mut predecoded),
-            false => {
-                predecoded.clear();
-                source.fill(&mut block)
-            }
-        };
-        if fill == Fill::End {
+        if source.fill(&mut block) == Fill::End {
             break;
         }
         let delivered = own.delivered_bytes();
@@ -162,8 +152,7 @@ fn run_pair<'scope>(
             dispatch.tell_late(&mut other);
             crew.start(scope, other);
         }
-        let Dealt { work, notice, .. } =
-            dispatch.deal(&block, &predecoded, source, Some(&mut own), crew.len());
+        let Dealt { work, notice, .. } = dispatch.deal(&block, source, Some(&mut own), crew.len());
         let counted = notice.counters.is_some();
         let block = Arc::new(block);
         hand_out(&crew.inboxes, &block, work, counted);

@@ -228,7 +228,7 @@ impl Part {
     fn take_in(&mut self, block: Block, source: &mut impl BlockSource) {
         self.shard.set_pressure(block.pressure());
         let Dealt { work, ordinals, mut notice } =
-            self.dispatch.deal(&block, &[], source, None, self.inflows.len());
+            self.dispatch.deal(&block, source, None, self.inflows.len());
         if let Some(counters) = &mut notice.counters {
             **counters = self.statistics();
         }

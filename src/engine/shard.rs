@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::clock::Tick;
-use super::predecode::Predecoded;
+use super::plain::Plain;
 use super::{Statistics, WorkerCounters};
 use crate::capture::{Frame, Pressure};
 use crate::decode::Packet;
@@ -36,8 +36,8 @@ impl Shard {
     }
 
     /// Takes in what a plain frame carries at the moment that the clock shows.
-    #[inline]
-    pub(super) fn on_plain(&mut self, at: Moment, plain: &Predecoded, frame: &Frame<'_>) {
+    #[inline(always)]
+    pub(super) fn on_plain(&mut self, at: Moment, plain: &Plain, frame: &Frame<'_>) {
         self.observer.at(at.ordinal, Phase::Packet);
         let packet = || plain.packet(frame);
         self.table.on_segment(at, &plain.segment(frame), packet, &mut self.observer);

@@ -53,7 +53,7 @@ impl<const N: usize> Lists<N> {
         self.append(list, index);
     }
 
-    #[inline]
+    #[inline(always)]
     fn append(&mut self, list: usize, index: u32) {
         let back = self.ends[list].back;
         self.links[index as usize] = Link { previous: back, next: NIL };
@@ -66,7 +66,7 @@ impl<const N: usize> Lists<N> {
     }
 
     /// Unlinks an index that is in the list.
-    #[inline]
+    #[inline(always)]
     pub(super) fn remove(&mut self, list: usize, index: u32) {
         let Link { previous, next } = self.links[index as usize];
         match previous {
@@ -81,7 +81,7 @@ impl<const N: usize> Lists<N> {
     }
 
     /// Moves an index that is in the list to its back.
-    #[inline]
+    #[inline(always)]
     pub(super) fn move_to_back(&mut self, list: usize, index: u32) {
         if self.ends[list].back != index {
             self.remove(list, index);

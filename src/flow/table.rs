@@ -189,7 +189,7 @@ impl<S> FlowTable<S> {
 
     /// [`FlowTable::on_keyed_packet`] of a whole segment, which is made a packet only if the
     /// flow does not rest: most of what is encrypted is of flows that do.
-    #[inline]
+    #[inline(always)]
     pub fn on_segment<'f, H: FlowHandler<State = S>>(
         &mut self,
         at: Moment,
@@ -207,7 +207,7 @@ impl<S> FlowTable<S> {
 
     /// Takes note of a segment of a flow that rests; false, and nothing is done, if the flow
     /// does not, or will not with this.
-    #[inline]
+    #[inline(always)]
     fn pass_over(&mut self, index: u32, at: Moment, segment: &Segment<'_>) -> bool {
         let Segment { key, header, from, payload } = *segment;
         let patience = self.patience(Class::Established);
@@ -217,7 +217,9 @@ impl<S> FlowTable<S> {
             return false;
         }
         let Some(tcp) = &mut slot.tcp else { return false };
-        tcp.pass_over(key.sender, header, payload);
+        if payload > 0 {
+            tcp.pass_over(key.sender, header.seq.wrapping_add(payload));
+        }
         slot.info.observe(from, u64::from(payload), key.sender);
         slot.note(at, self.clock.now);
         self.idle.move_to_back(Class::Established as usize, index);
@@ -330,7 +332,7 @@ impl<S> FlowTable<S> {
         (self.shared.buffers.out_of_order, self.shared.histories.in_use())
     }
 
-    #[inline]
+    #[inline(always)]
     fn find(&mut self, key: &PacketKey) -> Option<u32> {
         let hash = key.table_hash();
         // What is remembered may be over; if it is not, the index has it too.
@@ -338,7 +340,7 @@ impl<S> FlowTable<S> {
         if self.is_of(&recent, key) { Some(recent.slot) } else { self.look_up(key) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_of(&self, entry: &IndexEntry, key: &PacketKey) -> bool {
         entry.hash == key.table_hash()
             && self.slots.get(entry.slot).is_some_and(|slot| slot.is_at(&key.key))

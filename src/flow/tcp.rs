@@ -79,17 +79,12 @@ impl Connection {
         !self.is_over() && self.established && !self.is_waiting() && self.halves.iter().all(heard)
     }
 
-    /// [`Connection::process`] of a segment without SYN, FIN and RST, of a connection that
-    /// is under way and of which nothing more is wanted.
+    /// [`Connection::process`] of a segment without SYN, FIN and RST that ends there, of a
+    /// connection that is under way and of which nothing more is wanted. What it acknowledges
+    /// would matter only to what waits.
     #[inline]
-    pub(super) fn pass_over(&mut self, from: Side, header: TcpHeader, payload: u32) {
-        let (half, peer) = pair(&mut self.halves, from);
-        if header.flags.contains(TcpFlags::ACK) {
-            peer.note_acked(header.ack);
-        }
-        if payload > 0 {
-            half.pass_over(header.seq.wrapping_add(payload), false);
-        }
+    pub(super) fn pass_over(&mut self, from: Side, end: u32) {
+        self.halves[from.index()].pass_over(end, false);
     }
 
     /// Decides whether the segment belongs to this connection.

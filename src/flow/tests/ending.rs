@@ -153,7 +153,7 @@ fn time_outs_by_kind_of_flow() {
     ];
     for (script, flows) in cases {
         let mut outcomes = [false, true].map(|advance| {
-            let outcome = run_once(script, &FlowLimits::default(), 0, advance);
+            let outcome = run_once(script, &FlowLimits::default(), 0, (advance, false));
             outcome.counters.tcp_flows + outcome.counters.udp_flows
         });
         outcomes.sort_unstable();

@@ -12,8 +12,9 @@
 //! * `+ms`: so much later than the packet before (default: 1 ms);
 //! * `tick ms` instead of a packet: time advances without one.
 //!
-//! Each script runs with several bases, and with and without `advance` before
-//! each packet; the outcome must always be the same.
+//! Each script runs with several bases, with and without `advance` before each
+//! packet, and with whole segments taken in by their headers; the outcome must
+//! always be the same.
 
 mod ending;
 mod handshake;
@@ -161,6 +162,8 @@ pub(super) struct Lab {
     millis: i64,
     base: u32,
     advance: bool,
+    /// Whole segments are made packets only where that is asked for.
+    by_headers: bool,
     /// By how much the capture's clock is ahead, where another one tells the time.
     ahead: Option<i64>,
 }
@@ -174,6 +177,7 @@ impl Lab {
             millis: 1_780_000_000_000,
             base: 0,
             advance: false,
+            by_headers: false,
             ahead: None,
         }
     }
@@ -201,12 +205,12 @@ impl Lab {
         if self.advance {
             self.table.advance(self.now(), &mut self.recorder);
         }
-        if self.ahead.is_none() {
+        if self.ahead.is_none() && !self.by_headers {
             return self.table.on_packet(ordinal, &packet, &mut self.recorder);
         }
         let key = self.table.hasher().key(&packet);
         let at = Moment { ordinal, table_time: now, packet_time: now };
-        self.table.on_keyed_packet(at, &key, &packet, &mut self.recorder);
+        take_in(&mut self.table, self.by_headers, at, &key, &packet, &mut self.recorder);
     }
 
     pub(super) fn run_line(&mut self, text: &str) {
@@ -250,6 +254,35 @@ impl Lab {
             + counters.gaps_jumped;
         assert_eq!(causes, counters.gaps, "every gap has one cause");
     }
+}
+
+/// Gives a packet to a table: by its header alone if that may be, and it is a whole segment.
+/// Whether that was enough.
+fn take_in<H: FlowHandler>(
+    table: &mut FlowTable<H::State>,
+    by_headers: bool,
+    at: Moment,
+    key: &PacketKey,
+    packet: &Packet<'_>,
+    handler: &mut H,
+) -> bool {
+    let Transport::Tcp(header) = packet.transport else {
+        table.on_keyed_packet(at, key, packet, handler);
+        return false;
+    };
+    if !by_headers || packet.missing > 0 {
+        table.on_keyed_packet(at, key, packet, handler);
+        return false;
+    }
+    let payload = packet.payload.len() as u32;
+    let segment = Segment { key, header, from: packet.into(), payload };
+    let mut passed = true;
+    let make = || {
+        passed = false;
+        *packet
+    };
+    table.on_segment(at, &segment, make, handler);
+    passed
 }
 
 /// A parsed line of a script.
@@ -334,10 +367,16 @@ pub(super) struct Outcome {
     counters: FlowCounters,
 }
 
-fn run_once(script: &str, limits: &FlowLimits, base: u32, advance: bool) -> Outcome {
+fn run_once(
+    script: &str,
+    limits: &FlowLimits,
+    base: u32,
+    (advance, by_headers): (bool, bool),
+) -> Outcome {
     let mut lab = Lab::new(limits.clone());
     lab.base = base;
     lab.advance = advance;
+    lab.by_headers = by_headers;
     lab.run_lines(script);
     lab.finish();
     Outcome { lines: lab.recorder.lines(), counters: *lab.table.counters() }
@@ -345,12 +384,12 @@ fn run_once(script: &str, limits: &FlowLimits, base: u32, advance: bool) -> Outc
 
 /// Runs a script in all variants and checks what the handler was told.
 pub(super) fn check_with(script: &str, limits: &FlowLimits, expected: &[&str]) -> FlowCounters {
-    let outcome = run_once(script, limits, 0, false);
+    let outcome = run_once(script, limits, 0, (false, false));
     assert_eq!(outcome.lines, expected, "{script}");
     for base in [0, u32::MAX - 1000, u32::MAX - 1003, u32::MAX - 5001, 0x7fff_fc00] {
-        for advance in [false, true] {
-            let again = run_once(script, limits, base, advance);
-            assert_eq!(again, outcome, "base {base}, advance {advance}: {script}");
+        for how in [(false, false), (true, false), (false, true), (true, true)] {
+            let again = run_once(script, limits, base, how);
+            assert_eq!(again, outcome, "base {base}, advance and by headers {how:?}: {script}");
         }
     }
     outcome.counters
