@@ -7,11 +7,12 @@
 //! handed out.
 
 use std::collections::VecDeque;
+use std::hint;
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Block, CaptureCounters, Error, Fill, Replay};
 
@@ -26,6 +27,11 @@ const BLOCKS_LEFT: usize = 4;
 /// Who found no block goes on when there are so many, for the same reason; when there is
 /// one, if the next may have to be waited for.
 const BLOCKS_WAITED_FOR: usize = 3;
+
+/// Who found no block, and need not wait for the next, looks for it so long before it sleeps:
+/// a few times what a block takes. Who sleeps is often woken on the other's processor, and
+/// takes turns with it there (docs/benchmarks.md).
+const LOOK: Duration = Duration::from_micros(200);
 
 /// Bytes of a block that another thread works on: in few, each costs too much to hand over,
 /// in many, the two threads wait for each other (docs/benchmarks.md).
@@ -67,6 +73,8 @@ struct Thread {
 #[derive(Debug)]
 struct Between {
     state: Mutex<State>,
+    /// Whether there are blocks, for who looks.
+    any: AtomicBool,
     came: Condvar,
     room: Condvar,
     /// Blocks to be there when who waits for one is woken.
@@ -156,6 +164,7 @@ impl Thread {
         let (counters, errors) = (replay.counters(), replay.take_errors());
         let between = Arc::new(Between {
             state: Mutex::new(State::default()),
+            any: AtomicBool::new(false),
             came: Condvar::new(),
             room: Condvar::new(),
             waited_for: if replay.is_slow() { 1 } else { BLOCKS_WAITED_FOR },
@@ -204,16 +213,31 @@ impl Between {
 
     /// The next that was filled, for `used`; none at the end, or if it is to stop.
     fn take(&self, used: &mut Block, stop: &AtomicBool) -> Option<Filled> {
+        if self.waited_for > 1 {
+            self.look();
+        }
         let mut state = self.lock();
         if state.filled.is_empty() {
             state = self.wait(state, stop);
         }
         let filled = state.filled.pop_front()?;
+        self.any.store(!state.filled.is_empty(), Ordering::Relaxed);
         state.used.push(std::mem::take(used));
         if state.filled.len() == BLOCKS_LEFT {
             self.room.notify_one();
         }
         Some(filled)
+    }
+
+    /// Looks for a block.
+    fn look(&self) {
+        if self.any.load(Ordering::Relaxed) {
+            return;
+        }
+        let start = Instant::now();
+        while !self.any.load(Ordering::Relaxed) && start.elapsed() < LOOK {
+            (0..32).for_each(|_| hint::spin_loop());
+        }
     }
 
     fn wait<'a>(
@@ -237,6 +261,7 @@ impl Between {
     fn put(&self, filled: Filled) -> Option<Block> {
         let mut state = self.lock();
         state.filled.push_back(filled);
+        self.any.store(true, Ordering::Relaxed);
         if state.filled.len() == self.waited_for {
             self.came.notify_one();
         }
