@@ -434,6 +434,7 @@ def proxy_protocol(version):
             s.cli1(LOCAL)
         s.mcp("streamable-http behind the PROXY protocol", server="10.20.0.10:9000", host="127.0.0.1:9000",
               notes="PROXY protocol v%d, nginx" % version)
+    function.__doc__ = "Between a relay and nginx, after a header of the PROXY protocol, version %d" % version
     return function
 
 
@@ -557,7 +558,7 @@ tls("p-wss-py130-deflate", "WebSocket with permessage-deflate in TLS 1.3",
 
 def ws_http2(name, doc, *args, sessions=1, coding=""):
     tls(name, doc, py1_tls("--serve", "hypercorn", "--transport", "ws", "--path", "/ws"),
-        ["--transport", "ws", "--http2", *args], url="https://books.corp.test:8443/ws", path="/ws", http="2",
+        ["--transport", "ws", "--http2", *args], url="wss://books.corp.test:8443/ws", path="/ws", http="2",
         sessions=sessions, transport="WebSocket (subprotocol mcp%s) over HTTP/2 over TLS" % coding,
         notes="TLS 1.3, extended CONNECT (RFC 8441)")
 

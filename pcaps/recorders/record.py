@@ -270,7 +270,7 @@ def main():
               if not args.only or any(fnmatch.fnmatch(n, pattern) for pattern in args.only)}
     if args.list:
         for name, function in chosen.items():
-            print("%-40s %s" % (name, (function.__doc__ or "").strip().splitlines()[0]))
+            print("%-40s %s" % (name, (function.__doc__ or "").strip().partition("\n")[0]))
         return 0
     if os.geteuid():
         p.error("needs root for network namespaces")
