@@ -75,9 +75,9 @@ impl Decoder {
     /// [`Decoder::decode`] where fragments go by another time than that in the
     /// capture, as the clock there may have been set.
     pub fn decode_at<'f, 'd>(&'d mut self, frame: &Frame<'f>, time: Timestamp) -> Outcome<'f, 'd> {
-        if let Some(packet) = PlainSegment::of(frame).and_then(|it| it.packet(frame)) {
+        if let Some(segment) = PlainSegment::of(frame) {
             self.counters.count_plain();
-            return Outcome::Packet(packet);
+            return Outcome::Packet(segment.packet(frame));
         }
         self.decode_stepwise(frame, time)
     }

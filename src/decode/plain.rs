@@ -15,6 +15,9 @@ use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, TcpHeaderSlice};
 use super::packet::{Endpoint, Packet, TcpFlags, TcpHeader, Transport, TunnelPath};
 use crate::capture::{Frame, LinkType};
 
+/// Bytes of the header of Ethernet.
+const ETHERNET: usize = 14;
+
 /// What a plain frame carries, without its bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct PlainSegment {
@@ -36,8 +39,8 @@ impl PlainSegment {
         if frame.link != LinkType::ETHERNET || !is_whole {
             return None;
         }
-        let (ethernet, ip) = frame.data.split_first_chunk::<14>()?;
-        match ethernet[12..] {
+        let (ethernet, ip) = frame.data.split_first_chunk::<ETHERNET>()?;
+        match ethernet[ETHERNET - 2..] {
             [0x08, 0x00] => ipv4(ip),
             [0x86, 0xdd] => ipv6(ip),
             _ => None,
@@ -46,24 +49,21 @@ impl PlainSegment {
 
     /// The packet of the frame that it was read off.
     #[inline(always)]
-    pub(crate) fn packet<'f>(&self, frame: &Frame<'f>) -> Option<Packet<'f>> {
+    pub(crate) fn packet<'f>(&self, frame: &Frame<'f>) -> Packet<'f> {
         let payload = self.payload.start as usize..self.payload.end as usize;
-        Some(Packet {
+        Packet {
             number: frame.number,
             time: frame.time,
             source: frame.source,
             src: self.src.into(),
             dst: self.dst.into(),
             transport: Transport::Tcp(self.header),
-            payload: frame.data.get(payload)?,
+            payload: frame.data.get(payload).unwrap_or_default(),
             missing: 0,
             tunnel: TunnelPath::default(),
-        })
+        }
     }
 }
-
-/// Bytes of the header of Ethernet.
-const ETHERNET: usize = 14;
 
 #[inline(always)]
 fn ipv4(ip: &[u8]) -> Option<PlainSegment> {

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::capture::Frame;
-use crate::decode::{Packet, PlainSegment, TcpHeader, Transport, TunnelPath};
+use crate::decode::{Packet, PlainSegment, TcpHeader, Transport};
 use crate::flow::{FlowHasher, PacketKey, PacketRef, Segment};
 
 /// What a plain frame carries, without its bytes.
@@ -45,18 +45,7 @@ impl Plain {
     /// The packet, of the frame that it was decoded from.
     #[inline]
     pub(super) fn packet<'f>(&self, frame: &Frame<'f>) -> Packet<'f> {
-        let (src, dst) = self.key.way();
-        let payload = self.payload.start as usize..self.payload.end as usize;
-        Packet {
-            number: frame.number,
-            time: frame.time,
-            source: frame.source,
-            src,
-            dst,
-            transport: self.transport(),
-            payload: frame.data.get(payload).unwrap_or_default(),
-            missing: 0,
-            tunnel: TunnelPath::default(),
-        }
+        let ((src, dst), header, payload) = (self.key.ends(), self.header, self.payload.clone());
+        PlainSegment { src, dst, header, payload }.packet(frame)
     }
 }

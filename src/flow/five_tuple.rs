@@ -218,7 +218,13 @@ impl PacketKey {
 
     /// Who sent the packet, and to whom.
     pub fn way(&self) -> (SocketAddr, SocketAddr) {
-        (self.key.endpoint(self.sender), self.key.endpoint(self.sender.other()))
+        let (src, dst) = self.ends();
+        (src.into(), dst.into())
+    }
+
+    /// The same as numbers.
+    pub(crate) fn ends(&self) -> (Endpoint, Endpoint) {
+        (self.key.end(self.sender), self.key.end(self.sender.other()))
     }
 
     /// The part of the hash that the flow table stores.

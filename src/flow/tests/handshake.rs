@@ -123,17 +123,8 @@ fn what_is_known_of_a_flow_follows_its_orientation() {
     let mut witness = Witness(Vec::new());
     for (number, text) in ["c A 1001 5001 ask", "s A 5001 1004 answer cut=4"].iter().enumerate() {
         let (line, _) = Line::parse(text, 0);
-        let packet = Packet {
-            number: number as u64 + 10,
-            time: Timestamp::from_nanos(number as i64),
-            source: SourceId(3),
-            src: line.src,
-            dst: line.dst,
-            transport: line.transport,
-            payload: &line.data,
-            missing: line.cut,
-            tunnel: TunnelPath::default(),
-        };
+        let packet = line.packet(number as u64 + 10, number as i64);
+        let packet = Packet { source: SourceId(3), ..packet };
         table.on_packet(number as u64 + 70, &packet, &mut witness);
     }
     table.finish(&mut witness);

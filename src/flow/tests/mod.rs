@@ -191,17 +191,7 @@ impl Lab {
         self.ordinal += 1;
         let (ordinal, now) = (self.ordinal, self.now());
         let ahead = self.ahead.unwrap_or(0) * 1_000_000;
-        let packet = Packet {
-            number: ordinal,
-            time: Timestamp::from_nanos(now.as_nanos() + ahead),
-            source: SourceId(0),
-            src: line.src,
-            dst: line.dst,
-            transport: line.transport,
-            payload: &line.data,
-            missing: line.cut,
-            tunnel: TunnelPath::default(),
-        };
+        let packet = line.packet(ordinal, now.as_nanos() + ahead);
         if self.advance {
             self.table.advance(self.now(), &mut self.recorder);
         }
@@ -295,6 +285,21 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// The packet, of that number and time in nanoseconds.
+    fn packet(&self, number: u64, nanos: i64) -> Packet<'_> {
+        Packet {
+            number,
+            time: Timestamp::from_nanos(nanos),
+            source: SourceId(0),
+            src: self.src,
+            dst: self.dst,
+            transport: self.transport,
+            payload: &self.data,
+            missing: self.cut,
+            tunnel: TunnelPath::default(),
+        }
+    }
+
     fn parse(text: &str, base: u32) -> (Self, i64) {
         let mut later = 1;
         let mut cut = 0;

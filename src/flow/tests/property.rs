@@ -303,20 +303,6 @@ fn traffic(random: &mut Random) -> Vec<(i64, Line)> {
     lines
 }
 
-fn packet_of(ordinal: u64, millis: i64, line: &Line) -> Packet<'_> {
-    Packet {
-        number: ordinal,
-        time: Timestamp::from_nanos(millis * 1_000_000),
-        source: SourceId(0),
-        src: line.src,
-        dst: line.dst,
-        transport: line.transport,
-        payload: &line.data,
-        missing: line.cut,
-        tunnel: TunnelPath::default(),
-    }
-}
-
 #[test]
 fn what_is_passed_over_changes_nothing() {
     let mut passed = 0;
@@ -328,7 +314,7 @@ fn what_is_passed_over_changes_nothing() {
             let mut ledger = Ledger { dismisses: true, ..Ledger::default() };
             let mut counted = Vec::new();
             for (ordinal, (millis, line)) in (1..).zip(&lines) {
-                let packet = packet_of(ordinal, *millis, line);
+                let packet = line.packet(ordinal, millis * 1_000_000);
                 let at = Moment { ordinal, table_time: packet.time, packet_time: packet.time };
                 let key = hasher.key(&packet);
                 let short = take_in(&mut table, by_headers, at, &key, &packet, &mut ledger);
@@ -359,7 +345,7 @@ fn neither_time_nor_other_flows_change_what_a_flow_is_told() {
                 .collect();
             for (index, (millis, line)) in lines.iter().enumerate() {
                 let ordinal = index as u64 + 1;
-                let packet = packet_of(ordinal, *millis, line);
+                let packet = line.packet(ordinal, millis * 1_000_000);
                 if ordinal.is_multiple_of(every as u64) {
                     for table in &mut tables {
                         table.advance(packet.time, &mut ledger);
