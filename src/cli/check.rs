@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::args::SenseArgs;
 use super::outputs::chain;
-use super::{Exit, cache, complain, detection, log, privileges, sense};
+use super::{Exit, complain, detection, log, privileges, sense};
 use crate::capture::live::interfaces;
 use crate::findings::Destination;
 use crate::findings::sink::Format;
@@ -57,15 +57,9 @@ fn is_file(path: &Path) -> bool {
 }
 
 fn signatures(args: &SenseArgs) -> Result<(), String> {
-    let set = detection::signatures(&args.detection)?;
-    let compiled = match cache::folder() {
-        Some(folder) => set.compile_cached(&folder),
-        None => set.compile(),
-    };
-    let (_, warnings) = compiled.map_err(|report| report.to_string())?;
-    if !args.detection.quiet {
-        warnings.iter().for_each(|it| log::warning("signatures", it.to_string()).say());
-    }
+    let detection::Signatures { set, cache } = detection::signatures(&args.detection)?;
+    let (_, warnings) = set.compile_cached(cache).map_err(|report| report.to_string())?;
+    detection::warn(&args.detection, &warnings);
     Ok(())
 }
 

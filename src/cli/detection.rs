@@ -1,7 +1,7 @@
 //! What `scan` and `sense` share: from arguments to what an engine is made of.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::thread;
 
 use zeroize::Zeroizing;
@@ -13,38 +13,51 @@ use crate::detect::{FindingOptions, Pace};
 use crate::engine::{Engine, Limits};
 use crate::findings::Confidence;
 use crate::policy::Policy;
-use crate::signature::{Date, SignatureSet};
+use crate::signature::{Cache, Date, Diagnostic, SignatureSet};
 use crate::stream::tls::{KeyLogPart, KeyLogReader, KeyStore};
 
-/// The engine that the arguments describe. What the compiler of the signatures
+/// The engine that the arguments describe, with these signatures. What their compiler
 /// has to say is said.
 pub(super) fn engine(
     args: &DetectionArgs,
+    signatures: Signatures,
     keys: KeyStore,
     sources: Vec<String>,
     http_log: bool,
     limits: Limits,
     pace: Pace,
 ) -> Result<Engine, String> {
+    let Signatures { set, cache } = signatures;
     let engine = Engine::builder()
-        .signatures(signatures(args)?)
-        .cache(cache::folder())
+        .signatures(set)
         .policy(policy(args)?)
         .keys(keys)
         .findings(FindingOptions { pace, ..findings(args, sources) })
         .http_log(http_log)
         .limits(limits)
-        .build()
+        .build_cached(cache)
         .map_err(|report| report.to_string())?;
-    if !args.quiet {
-        let warnings = engine.warnings().iter();
-        warnings.for_each(|it| log::warning("signatures", it.to_string()).say());
-    }
+    warn(args, engine.warnings());
     Ok(engine)
 }
 
+/// Tells what the compiler of the signatures has to say.
+pub(super) fn warn(args: &DetectionArgs, warnings: &[Diagnostic]) {
+    if !args.quiet {
+        warnings.iter().for_each(|it| log::warning("signatures", it.to_string()).say());
+    }
+}
+
+/// Signatures, and what was compiled of them before.
+pub(super) struct Signatures {
+    pub(super) set: SignatureSet,
+    pub(super) cache: Option<Cache>,
+}
+
 /// The signatures that the arguments name.
-pub(super) fn signatures(args: &DetectionArgs) -> Result<SignatureSet, String> {
+pub(super) fn signatures(args: &DetectionArgs) -> Result<Signatures, String> {
+    // The cache is read on another thread, while the signatures are read here.
+    let cache = cache(args);
     let mut set = match args.no_builtin_signatures {
         true => SignatureSet::new(),
         false => SignatureSet::builtin(),
@@ -52,7 +65,13 @@ pub(super) fn signatures(args: &DetectionArgs) -> Result<SignatureSet, String> {
     let added = SignatureSet::load(&args.signatures).map_err(|report| report.to_string())?;
     set.merge(added).map_err(|report| report.to_string())?;
     set.expire(Date::today());
-    Ok(set)
+    Ok(Signatures { set, cache })
+}
+
+fn cache(args: &DetectionArgs) -> Option<Cache> {
+    let files = args.signatures.iter().map(|path| absolute(path).unwrap_or_else(|_| path.clone()));
+    let name = (args.no_builtin_signatures, files.collect::<Vec<_>>());
+    Some(Cache::open(&cache::folder()?, name))
 }
 
 /// Reads key logs. An error names file and line, never what stands there.

@@ -1,5 +1,7 @@
 //! `mcpwatch scan`: captures in, findings out.
 
+use std::num::NonZeroUsize;
+
 use super::args::ScanArgs;
 use super::outputs::{self, Outputs};
 use super::progress::Bar;
@@ -23,35 +25,38 @@ pub(super) fn run(args: &ScanArgs) -> Exit {
 
 struct Scan<'a> {
     args: &'a ScanArgs,
+    workers: NonZeroUsize,
     engine: Engine,
     source: Captures,
     outputs: Shown,
 }
 
 impl<'a> Scan<'a> {
-    /// Reads everything that can be wrong before a packet is read.
+    /// Reads everything that can be wrong before a packet is looked at.
     fn prepare(args: &'a ScanArgs) -> Result<Self, String> {
         let arguments = &args.detection;
         let filter = detection::filter(arguments)?;
         let workers = detection::workers(arguments);
         let replay = Replay::new(Inputs::expand(&args.paths));
         let sources = replay.names().iter().map(|name| name.to_string()).collect();
+        let bar = Bar::new(replay.progress(), !args.no_progress && !arguments.quiet);
         let limits = Limits::for_memory(args.memcap, workers);
         let keys = detection::keys(&arguments.keylog)?;
-        let (http_log, pace) = (args.http_log.is_some(), Pace::default());
-        let engine = detection::engine(arguments, keys, sources, http_log, limits, pace)?;
-        let bar = Bar::new(replay.progress(), !args.no_progress && !arguments.quiet);
-        let outputs = Outputs::open(arguments, args.http_log.as_deref(), outputs::plain)?;
+        let signatures = detection::signatures(arguments)?;
+        // The first blocks are there by the time the engine is.
         let source = ReadAhead::start(replay, signals::end_or_hangup())
             .map_err(|error| format!("cannot start a thread that reads: {error}"))?;
         let source = Captures { captures: source, filter };
-        Ok(Self { args, engine, source, outputs: Shown { outputs, bar } })
+        let (http_log, pace) = (args.http_log.is_some(), Pace::default());
+        let engine =
+            detection::engine(arguments, signatures, keys, sources, http_log, limits, pace)?;
+        let outputs = Outputs::open(arguments, args.http_log.as_deref(), outputs::plain)?;
+        Ok(Self { args, workers, engine, source, outputs: Shown { outputs, bar } })
     }
 
     fn run(self) -> Exit {
-        let Self { args, engine, mut source, outputs: mut shown } = self;
+        let Self { args, workers, engine, mut source, outputs: mut shown } = self;
         let arguments = &args.detection;
-        let workers = detection::workers(arguments);
         let mut statistics = engine.replay(workers, &mut source, &mut shown);
         statistics.capture = source.captures.counters();
         let Shown { mut outputs, bar } = shown;

@@ -91,7 +91,9 @@ impl<'a> Sense<'a> {
         let store = key_store(args);
         let keys = detection::growing_keys(store.clone(), &arguments.keylog)?;
         let (sources, pace) = (args.interface.clone(), pace(args));
-        let engine = detection::engine(arguments, keys, sources, false, limits.clone(), pace)?;
+        let signatures = detection::signatures(arguments)?;
+        let engine =
+            detection::engine(arguments, signatures, keys, sources, false, limits.clone(), pace)?;
         privileges::check(args)?;
         let options = LiveOptions {
             backend: backend(args)?,
@@ -218,10 +220,12 @@ fn reload(
     let (arguments, interfaces) = (args.detection.clone(), args.interface.clone());
     let pace = pace(args);
     Reload::new(asked, move || {
-        let keys = detection::growing_keys(store.clone(), &arguments.keylog);
-        let engine = keys.and_then(|keys| {
-            detection::engine(&arguments, keys, interfaces.clone(), false, limits.clone(), pace)
-        });
+        let load = || {
+            let keys = detection::growing_keys(store.clone(), &arguments.keylog)?;
+            let (signatures, sources) = (detection::signatures(&arguments)?, interfaces.clone());
+            detection::engine(&arguments, signatures, keys, sources, false, limits.clone(), pace)
+        };
+        let engine = load();
         metrics.reloaded(engine.is_ok());
         engine
     })

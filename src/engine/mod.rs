@@ -38,7 +38,6 @@ mod statistics;
 mod steps;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::clock::{Clock, Tick};
@@ -54,7 +53,7 @@ use crate::detect::{
 use crate::findings::FindingSink;
 use crate::flow::{FlowHasher, FlowLimits, FlowTable, Moment};
 use crate::policy::Policy;
-use crate::signature::{Diagnostic, Matcher, Report, SignatureIndexSet, SignatureSet};
+use crate::signature::{Cache, Diagnostic, Matcher, Report, SignatureIndexSet, SignatureSet};
 use crate::stream::tls::{KeyLogPart, KeyLogReader, KeyStore};
 
 /// Bounds of the engine's memory and work.
@@ -192,7 +191,6 @@ impl Engine {
     pub fn builder() -> EngineBuilder {
         EngineBuilder {
             signatures: None,
-            cache: None,
             keys: KeyStore::new(),
             policy: Policy::default(),
             findings: FindingOptions::default(),
@@ -300,7 +298,6 @@ impl Engine {
 #[derive(Clone, Debug)]
 pub struct EngineBuilder {
     signatures: Option<SignatureSet>,
-    cache: Option<PathBuf>,
     keys: KeyStore,
     policy: Policy,
     findings: FindingOptions,
@@ -312,13 +309,6 @@ impl EngineBuilder {
     /// Looks for these signatures instead of the shipped ones.
     pub fn signatures(mut self, signatures: SignatureSet) -> Self {
         self.signatures = Some(signatures);
-        self
-    }
-
-    /// Keeps compiled signatures in this folder, and takes them from there:
-    /// compiling them takes longer than reading a small capture.
-    pub fn cache(mut self, folder: Option<PathBuf>) -> Self {
-        self.cache = folder;
         self
     }
 
@@ -358,11 +348,17 @@ impl EngineBuilder {
     /// If a signature cannot be compiled within the budget of its field; the
     /// shipped ones can.
     pub fn build(self) -> Result<Engine, Report> {
+        self.build_cached(None)
+    }
+
+    /// The engine, its signatures compiled only as far as `cache` does not have them: to
+    /// compile them takes longer than reading a small capture.
+    ///
+    /// # Errors
+    /// As for [`build`](Self::build).
+    pub fn build_cached(self, cache: Option<Cache>) -> Result<Engine, Report> {
         let signatures = self.signatures.unwrap_or_else(SignatureSet::builtin);
-        let (matcher, warnings) = match &self.cache {
-            Some(folder) => signatures.compile_cached(folder)?,
-            None => signatures.compile()?,
-        };
+        let (matcher, warnings) = signatures.compile_cached(cache)?;
         Ok(Engine {
             signatures: Arc::new(signatures),
             matcher: Arc::new(matcher),

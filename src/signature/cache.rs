@@ -1,22 +1,26 @@
-//! Compiled automata on disk: fields of a set in, their automata out if the same
-//! patterns were compiled before.
+//! Compiled automata on disk: a name in, the automata that were saved under it out.
 //!
-//! Making DFAs takes longer than reading a small capture. A [`Cache`] is one file
-//! for each set, named by what the patterns of its fields are. Nothing in it is
-//! trusted: a file with another checksum, of another build or of another machine
-//! is as good as none, and each automaton is checked again when it is read.
+//! Making DFAs takes longer than reading a small capture, and to read them back about as
+//! long as to read the signatures: a [`Cache`] does so on a thread of its own. Its file is
+//! named by where the signatures come from; what it has of patterns that are not theirs any
+//! more is not asked for. Nothing in it is trusted: a file with another checksum, of another
+//! build or of another machine is as good as none, and each automaton is checked again when
+//! it is read.
 
 use std::collections::HashMap;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 
+use flate2::Crc;
 use sha2::{Digest, Sha256};
 
+use super::automaton::FieldAutomaton;
+
 /// Begins every file; the last bytes tell the order of bytes in the rest.
-const MAGIC: [u8; 16] = *b"mcpwatch dfa\x03\0\0\0";
+const MAGIC: [u8; 16] = *b"mcpwatch dfa\x04\0\0\0";
 
 /// Files kept in a folder; the oldest go.
 const MAX_FILES: usize = 16;
@@ -26,7 +30,8 @@ const MAX_BYTES: u64 = 256 << 20;
 
 const EXTENSION: &str = "dfa";
 const HASH: usize = 32;
-const HEADER: usize = MAGIC.len() + HASH;
+const CHECKSUM: usize = 8;
+const HEADER: usize = MAGIC.len() + CHECKSUM;
 
 /// Says which patterns an automaton was made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,38 +61,48 @@ impl Hasher for KeyHasher {
     }
 }
 
-/// The automata of one set, as they were on disk.
+/// Automata by what they were made from.
+type Automata = HashMap<Key, FieldAutomaton>;
+
+/// What was compiled before.
 #[derive(Debug)]
-pub(super) struct Cache {
+pub struct Cache {
     path: PathBuf,
-    bytes: Vec<u8>,
-    entries: HashMap<Key, Range<usize>>,
+    reading: io::Result<JoinHandle<Automata>>,
 }
 
 impl Cache {
-    /// Reads what `folder` has of the set with these fields.
-    pub(super) fn open(folder: &Path, fields: &[Key]) -> Self {
-        let set = Key::of(|hasher| fields.hash(hasher));
-        let name: String = set.0.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    /// Begins to read what `folder` has under `name`, which tells where the signatures come
+    /// from. If there is nothing, or nothing that can be used, all is compiled.
+    pub fn open(folder: &Path, name: impl Hash) -> Self {
+        let name = Key::of(|hasher| name.hash(hasher));
+        let name: String = name.0.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let path = folder.join(name).with_extension(EXTENSION);
-        let bytes = read(&path).unwrap_or_default();
-        let entries = entries(&bytes).unwrap_or_default();
-        Self { path, bytes, entries }
+        let file = path.clone();
+        let reading = thread::Builder::new().name("cache".to_owned());
+        let reading = reading.spawn(move || automata(&read(&file).unwrap_or_default()));
+        Self { path, reading }
     }
 
-    /// What was saved for a field.
-    pub(super) fn find(&self, key: &Key) -> Option<&[u8]> {
-        self.bytes.get(self.entries.get(key)?.clone())
+    /// The file, and what it holds.
+    pub(super) fn read(self) -> (PathBuf, Automata) {
+        let automata = self.reading.ok().and_then(|reading| reading.join().ok());
+        (self.path, automata.unwrap_or_default())
     }
+}
 
-    /// Replaces the file. That it cannot be written is no error: the automata
-    /// are made again.
-    pub(super) fn save(&self, entries: &[(Key, Vec<u8>)]) {
-        let Some(folder) = self.path.parent() else { return };
-        if write(folder, &self.path, entries).is_ok() {
-            prune(folder);
-        }
+/// Replaces the file. That it cannot be written is no error: the automata are made again.
+pub(super) fn save(path: &Path, entries: &[(Key, Vec<u8>)]) {
+    let Some(folder) = path.parent() else { return };
+    if write(folder, path, entries).is_ok() {
+        prune(folder);
     }
+}
+
+/// The automata of a file.
+fn automata(bytes: &[u8]) -> Automata {
+    let restored = |(key, content)| Some((key, FieldAutomaton::from_bytes(content)?));
+    entries(bytes).unwrap_or_default().into_iter().filter_map(restored).collect()
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -97,26 +112,31 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
 }
 
-/// Where each entry's content is; `None` if the file is damaged.
-fn entries(bytes: &[u8]) -> Option<HashMap<Key, Range<usize>>> {
+/// The entries; `None` if the file is damaged.
+fn entries(bytes: &[u8]) -> Option<Vec<(Key, &[u8])>> {
     let (header, body) = bytes.split_at_checked(HEADER)?;
-    if !header.starts_with(&MAGIC) || header[MAGIC.len()..] != *Sha256::digest(body) {
+    if !header.starts_with(&MAGIC) || header[MAGIC.len()..] != checksum(body) {
         return None;
     }
-    let mut entries = HashMap::new();
-    let mut at = HEADER;
-    while at < bytes.len() {
-        let key = bytes.get(at..at + HASH)?.try_into().ok()?;
-        let len = bytes.get(at + HASH..at + HASH + 8)?.try_into().ok()?;
-        let start = at + HASH + 8;
-        let end = start.checked_add(usize::try_from(u64::from_ne_bytes(len)).ok()?)?;
-        if end > bytes.len() {
-            return None;
-        }
-        entries.insert(Key(key), start..end);
-        at = end;
+    let mut entries = Vec::new();
+    let mut rest = body;
+    while !rest.is_empty() {
+        let (key, after) = rest.split_first_chunk()?;
+        let (len, after) = after.split_first_chunk()?;
+        let len = usize::try_from(u64::from_ne_bytes(*len)).ok()?;
+        let (content, after) = after.split_at_checked(len)?;
+        entries.push((Key(*key), content));
+        rest = after;
     }
     Some(entries)
+}
+
+/// CRC-32, as it tells damage, and takes a tenth of the time of SHA-256; who could forge a
+/// file could forge either.
+fn checksum(body: &[u8]) -> [u8; CHECKSUM] {
+    let mut crc = Crc::new();
+    crc.update(body);
+    u64::from(crc.sum()).to_ne_bytes()
 }
 
 fn write(folder: &Path, path: &Path, entries: &[(Key, Vec<u8>)]) -> io::Result<()> {
@@ -130,7 +150,7 @@ fn write(folder: &Path, path: &Path, entries: &[(Key, Vec<u8>)]) -> io::Result<(
     // Renamed when whole: another process may read or write the same file.
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(&MAGIC)?;
-    file.write_all(&Sha256::digest(&body))?;
+    file.write_all(&checksum(&body))?;
     file.write_all(&body)?;
     file.persist(path)?;
     Ok(())
@@ -165,32 +185,26 @@ mod tests {
 
     #[test]
     fn gives_back_what_was_saved() {
+        let keys = ["a", "b"].map(key);
         let folder = tempfile::tempdir().unwrap();
-        let fields = [key("a"), key("b")];
-        let cache = Cache::open(folder.path(), &fields);
-        assert_eq!(cache.find(&fields[0]), None);
-        cache.save(&[(fields[0], vec![1, 2, 3]), (fields[1], vec![])]);
-        let cache = Cache::open(folder.path(), &fields);
-        assert_eq!(cache.find(&fields[0]), Some(&[1, 2, 3][..]));
-        assert_eq!(cache.find(&fields[1]), Some(&[][..]));
-        assert_eq!(cache.find(&key("c")), None);
-        assert_eq!(Cache::open(folder.path(), &fields[..1]).find(&fields[0]), None);
+        let path = folder.path().join("a.dfa");
+        save(&path, &[(keys[0], vec![1, 2, 3]), (keys[1], vec![])]);
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(entries(&bytes).unwrap(), [(keys[0], &[1, 2, 3][..]), (keys[1], &[])]);
+        assert_eq!(automata(&bytes).len(), 0, "as these are none");
     }
 
     #[test]
     fn a_damaged_file_is_as_good_as_none() {
         let folder = tempfile::tempdir().unwrap();
-        let fields = [key("a")];
-        let cache = Cache::open(folder.path(), &fields);
-        cache.save(&[(fields[0], vec![7; 100])]);
-        let whole = fs::read(&cache.path).unwrap();
+        let path = folder.path().join("a.dfa");
+        save(&path, &[(key("a"), vec![7; 100])]);
+        let whole = fs::read(&path).unwrap();
         for index in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[index] ^= 1;
-            fs::write(&cache.path, &damaged).unwrap();
-            assert_eq!(Cache::open(folder.path(), &fields).find(&fields[0]), None, "{index}");
-            fs::write(&cache.path, &whole[..index]).unwrap();
-            assert_eq!(Cache::open(folder.path(), &fields).find(&fields[0]), None, "{index}");
+            assert_eq!(entries(&damaged), None, "{index}");
+            assert_eq!(entries(&whole[..index]), None, "{index}");
         }
     }
 
@@ -198,8 +212,8 @@ mod tests {
     fn a_folder_keeps_few_files() {
         let folder = tempfile::tempdir().unwrap();
         for number in 0..MAX_FILES + 5 {
-            let fields = [key(&number.to_string())];
-            Cache::open(folder.path(), &fields).save(&[(fields[0], vec![1])]);
+            let (path, _) = Cache::open(folder.path(), number).read();
+            save(&path, &[]);
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), MAX_FILES);
     }
@@ -207,9 +221,9 @@ mod tests {
     #[test]
     fn a_folder_that_cannot_be_made_is_no_error() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let fields = [key("a")];
-        let cache = Cache::open(&file.path().join("below"), &fields);
-        cache.save(&[(fields[0], vec![1])]);
-        assert_eq!(cache.find(&fields[0]), None);
+        let (path, automata) = Cache::open(&file.path().join("below"), "a").read();
+        assert!(automata.is_empty());
+        save(&path, &[(key("a"), vec![1])]);
+        assert!(!path.exists());
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use regex_syntax::hir::Hir;
 
 use super::automaton::program::{Program, Step};
 use super::automaton::{Budget, Built, FieldAutomaton, FieldPrograms, TooLarge};
-use super::cache::{Cache, Key};
+use super::cache::{self, Cache, Key};
 use super::diagnostic::{Diagnostic, Report, Severity};
 use super::field::Field;
 use super::hits::{Atom, SignatureIndex};
@@ -33,12 +32,12 @@ const MAX_BUILDERS: usize = 8;
 /// Compiles signatures; the diagnostics beside the matcher are warnings about
 /// patterns that had to be built in a slower way.
 ///
-/// Automata are taken from the files in `cache` and saved there.
+/// Automata are taken from `cache` and saved there.
 pub(crate) fn compile(
     signatures: &[Signature],
     suppressions: &[Suppression],
     budget: &Budget,
-    cache: Option<&Path>,
+    cache: Option<Cache>,
 ) -> Result<(Matcher, Vec<Diagnostic>), Report> {
     let mut compiler = Compiler::default();
     compiler.matcher.signatures = signatures.len();
@@ -203,7 +202,7 @@ impl<'s> Compiler<'s> {
         mut self,
         sources: Sources<'_>,
         budget: &Budget,
-        cache: Option<&Path>,
+        cache: Option<Cache>,
     ) -> Result<(Matcher, Vec<Diagnostic>), Report> {
         self.matcher.ports.sort_unstable();
         let mut notes = Vec::new();
@@ -289,18 +288,18 @@ impl<'s> FieldBuilder<'s> {
     }
 
     /// What the automata will be made from.
-    fn key(&self, budget: &Budget) -> Key {
+    fn key(&self, field: Option<&Field>, budget: &Budget) -> Key {
         Key::of(|hasher| {
+            field.hash(hasher);
             budget.hash(hasher);
             self.patterns.iter().for_each(|pattern| pattern.content().hash(hasher));
         })
     }
 
-    /// The matcher, if the automata are those of the same patterns.
-    fn restore(&self, saved: &[u8]) -> Option<FieldMatcher> {
-        let automaton = FieldAutomaton::from_bytes(saved)?;
-        let (targets, present) = (self.targets.clone(), self.present.clone());
-        Some(FieldMatcher { automaton, targets, present, build: Duration::ZERO })
+    /// The matcher, with the automata that were made of the same patterns before.
+    fn restored(self, automaton: FieldAutomaton) -> FieldMatcher {
+        let Self { targets, present, .. } = self;
+        FieldMatcher { automaton, targets, present, build: Duration::ZERO }
     }
 
     fn build(self, field: &str, sources: Sources<'_>, budget: &Budget) -> BuiltField {
@@ -368,27 +367,28 @@ fn build_all(
     names: FieldBuilder<'_>,
     sources: Sources<'_>,
     budget: &Budget,
-    cache: Option<&Path>,
+    cache: Option<Cache>,
 ) -> Vec<Done> {
     let fields = fields.into_iter().map(|(field, builder)| (Some(field), builder));
     let mut waiting: Vec<_> = fields
         .chain([(None, names)])
-        .map(|(field, builder)| Waiting { field, key: builder.key(budget), builder })
+        .map(|(field, builder)| {
+            let key = builder.key(field.as_ref(), budget);
+            Waiting { field, builder, key }
+        })
         .collect();
     waiting.sort_by_key(|waiting| (waiting.builder.size(), waiting.key));
-    let Some(folder) = cache else { return build_in_parallel(waiting, sources, budget) };
-    let keys: Vec<Key> = waiting.iter().map(|waiting| waiting.key).collect();
-    let cache = Cache::open(folder, &keys);
+    let Some(cache) = cache else { return build_in_parallel(waiting, sources, budget) };
+    let (path, mut saved) = cache.read();
     let mut done = Vec::new();
     let mut missing = Vec::new();
     for waiting in waiting {
-        match cache.find(&waiting.key).and_then(|saved| waiting.builder.restore(saved)) {
-            Some(matcher) => {
-                let Waiting { field, key, .. } = waiting;
-                done.push(Done { field, key, built: Ok((matcher, Vec::new())) });
-            }
-            None => missing.push(waiting),
-        }
+        let Some(automaton) = saved.remove(&waiting.key) else {
+            missing.push(waiting);
+            continue;
+        };
+        let Waiting { field, builder, key } = waiting;
+        done.push(Done { field, key, built: Ok((builder.restored(automaton), Vec::new())) });
     }
     let built = build_in_parallel(missing, sources, budget);
     let worth_saving = built.iter().any(|done| done.saved().is_some());
@@ -396,7 +396,7 @@ fn build_all(
     if worth_saving {
         let entries: Vec<_> =
             done.iter().filter_map(|done| Some((done.key, done.saved()?))).collect();
-        cache.save(&entries);
+        cache::save(&path, &entries);
     }
     done
 }

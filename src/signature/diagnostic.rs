@@ -4,6 +4,7 @@
 //! an editor or a CI annotation needs, and [`std::fmt::Display`] draws the source
 //! line with a caret beneath.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -43,7 +44,7 @@ impl Severity {
 }
 
 /// A place in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Location {
     /// The file, as given by the user; `<builtin>/…` for the shipped sets.
     pub path: Arc<str>,
@@ -51,27 +52,60 @@ pub struct Location {
     pub span: Range<usize>,
     /// Line, from 1.
     pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
-    /// The line (or the part of a long line around the place), control and
-    /// invisible characters replaced.
-    excerpt: Box<str>,
-    /// Characters before the caret in `excerpt`, and carets.
-    caret: (usize, usize),
+    source: Arc<Text>,
 }
 
 impl Location {
+    /// Column in characters, from 1.
+    pub fn column(&self) -> usize {
+        self.columns().0 + 1
+    }
+
     /// The line (or the part of a long line around the place), control and
     /// invisible characters replaced.
-    pub fn excerpt(&self) -> &str {
-        &self.excerpt
+    pub fn excerpt(&self) -> String {
+        let skipped = Self::skipped(self.columns().0);
+        let (_, line) = self.source.line_text(self.line);
+        line.chars().skip(skipped).take(EXCERPT_CHARS).map(shown).collect()
     }
 
     /// Characters before the place in the excerpt, and how many it has there.
-    pub const fn caret(&self) -> (usize, usize) {
-        self.caret
+    pub fn caret(&self) -> (usize, usize) {
+        let (before, marked) = self.columns();
+        let skipped = Self::skipped(before);
+        let (_, line) = self.source.line_text(self.line);
+        let excerpt = line.chars().skip(skipped).take(EXCERPT_CHARS).count();
+        let before = before - skipped;
+        (before, marked.min(excerpt.saturating_sub(before)).max(1))
+    }
+
+    /// Characters of the line before the place, and of the place on the line.
+    fn columns(&self) -> (usize, usize) {
+        let (start, line) = self.source.line_text(self.line);
+        let within = |at: usize| at.saturating_sub(start).min(line.len());
+        let (from, to) = (within(self.span.start), within(self.span.end));
+        (line[..from].chars().count(), line[from..to].chars().count().max(1))
+    }
+
+    /// Characters of a long line that an excerpt leaves out in front.
+    fn skipped(before: usize) -> usize {
+        before.saturating_sub(EXCERPT_CHARS / 2)
     }
 }
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.path, self.line, self.column())
+    }
+}
+
+impl PartialEq for Location {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path && self.span == other.span && self.excerpt() == other.excerpt()
+    }
+}
+
+impl Eq for Location {}
 
 /// One problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,10 +170,11 @@ impl fmt::Display for Diagnostic {
         if let Some(place) = &self.location {
             let line = place.line.to_string();
             gutter = line.len();
-            let (before, carets) = place.caret;
-            write!(f, "\n{:gutter$}--> {}:{line}:{}", "", place.path, place.column)?;
-            if !place.excerpt.is_empty() {
-                write!(f, "\n{:gutter$} |\n{line} | {}", "", place.excerpt)?;
+            let (before, carets) = place.caret();
+            write!(f, "\n{:gutter$}--> {}:{line}:{}", "", place.path, place.column())?;
+            let excerpt = place.excerpt();
+            if !excerpt.is_empty() {
+                write!(f, "\n{:gutter$} |\n{line} | {excerpt}", "")?;
                 write!(f, "\n{:gutter$} | {:before$}{:^<carets$}", "", "", "")?;
             }
         }
@@ -172,7 +207,13 @@ impl std::error::Error for Report {}
 #[derive(Debug)]
 pub(crate) struct Source {
     path: Arc<str>,
-    text: String,
+    text: Arc<Text>,
+}
+
+/// A text and where its lines begin.
+#[derive(Debug)]
+struct Text {
+    text: Cow<'static, str>,
     line_starts: Vec<usize>,
 }
 
@@ -186,15 +227,17 @@ impl Source {
                 (String::from_utf8_lossy(error.as_bytes()).into_owned(), Some(at))
             }
         };
-        let line_starts = std::iter::once(0)
-            .chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1))
-            .collect();
-        let source = Self { path: Arc::from(path), text, line_starts };
+        let source = Self::of_text(path, text);
         match bad {
             None => Ok(source),
             Some(at) => Err(Diagnostic::new(Severity::Error, "not-utf8", "the file is not UTF-8")
                 .at(source.location(at..at + 1))),
         }
+    }
+
+    /// Takes a file's text.
+    pub(crate) fn of_text(path: &str, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { path: Arc::from(path), text: Arc::new(Text::new(text.into())) }
     }
 
     /// Reads a file of at most `limit` bytes.
@@ -204,38 +247,41 @@ impl Source {
     }
 
     pub(crate) fn text(&self) -> &str {
-        &self.text
+        &self.text.text
     }
 
     /// The line of a byte, from 1.
     pub(crate) fn line(&self, at: usize) -> usize {
-        self.line_starts.partition_point(|&line| line <= at).max(1)
+        self.text.line(at)
     }
 
     /// The place of a span of bytes; a span outside the text is moved into it.
     pub(crate) fn location(&self, span: Range<usize>) -> Location {
-        let start = self.floor_char(span.start);
-        let end = self.floor_char(span.end.max(start));
-        let line = self.line(start);
-        let line_start = self.line_starts[line - 1];
-        let rest = &self.text[line_start..];
-        let text = rest.split('\n').next().unwrap_or_default().trim_end_matches('\r');
-        let line_end = line_start + text.len();
-        let before = self.text[line_start..start.min(line_end)].chars().count();
-        let marked = self.text[start.min(line_end)..end.min(line_end)].chars().count().max(1);
+        let start = self.text.floor_char(span.start);
+        let end = self.text.floor_char(span.end.max(start));
+        let (path, source) = (Arc::clone(&self.path), Arc::clone(&self.text));
+        Location { path, span: start..end, line: self.text.line(start), source }
+    }
+}
 
-        let skipped = before.saturating_sub(EXCERPT_CHARS / 2);
-        let excerpt: String = text.chars().skip(skipped).take(EXCERPT_CHARS).map(shown).collect();
-        let shown = before - skipped;
-        let carets = marked.min(excerpt.chars().count().saturating_sub(shown)).max(1);
-        Location {
-            path: Arc::clone(&self.path),
-            span: start..end,
-            line,
-            column: before + 1,
-            excerpt: excerpt.into(),
-            caret: (shown, carets),
-        }
+impl Text {
+    fn new(text: Cow<'static, str>) -> Self {
+        let line_starts = std::iter::once(0)
+            .chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1))
+            .collect();
+        Self { text, line_starts }
+    }
+
+    fn line(&self, at: usize) -> usize {
+        self.line_starts.partition_point(|&line| line <= at).max(1)
+    }
+
+    /// Where a line begins, and what stands in it.
+    fn line_text(&self, line: usize) -> (usize, &str) {
+        let start = self.line_starts[line - 1];
+        let rest = &self.text[start..];
+        let end = memchr::memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
+        (start, rest[..end].trim_end_matches('\r'))
     }
 
     fn floor_char(&self, at: usize) -> usize {
@@ -267,10 +313,7 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
     let message = format!("{} cannot be read: {error}", path.display());
     let problem = Diagnostic::new(Severity::Error, "unreadable", message);
     // Pipelines show problems by their place.
-    match Source::new(&path.to_string_lossy(), Vec::new()) {
-        Ok(source) => problem.at(source.location(0..0)),
-        Err(_) => problem,
-    }
+    problem.at(Source::of_text(&path.to_string_lossy(), "").location(0..0))
 }
 
 /// A character of a source line, one column wide whatever it was.
@@ -410,7 +453,7 @@ mod tests {
         let source = source("one\r\nzwei é x\n\nend");
         for (span, line, column) in [(0..1, 1, 1), (5..9, 2, 1), (13..14, 2, 8), (15..15, 3, 1)] {
             let place = source.location(span.clone());
-            assert_eq!((place.line, place.column), (line, column), "{span:?}");
+            assert_eq!((place.line, place.column()), (line, column), "{span:?}");
         }
         assert_eq!(source.location(900..901).line, 4);
     }
@@ -446,7 +489,7 @@ error[unknown-key]: unknown key `titel`
     fn bytes_that_are_not_utf8_are_located() {
         let error = Source::new("set.toml", b"version = 1\n# \xff\n".to_vec()).unwrap_err();
         let place = error.location.unwrap();
-        assert_eq!((place.line, place.column), (2, 3));
+        assert_eq!((place.line, place.column()), (2, 3));
     }
 
     #[test]

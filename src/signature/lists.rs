@@ -157,7 +157,7 @@ mod tests {
             .iter()
             .map(|problem| {
                 let place = problem.location.as_ref().unwrap();
-                (place.line, place.column)
+                (place.line, place.column())
             })
             .collect();
         assert_eq!(places, [(2, 2), (3, 1), (4, 11), (5, 1), (6, 1), (7, 1)]);

@@ -57,6 +57,7 @@ mod values;
 
 pub(crate) use self::regex::parse as expression;
 pub use automaton::Budget;
+pub use cache::Cache;
 pub use date::Date;
 pub(crate) use diagnostic::{Collector, Source, suggestion};
 pub use diagnostic::{Diagnostic, Location, Report, Severity};

@@ -6,13 +6,14 @@ use std::path::{Component, Path, PathBuf};
 
 use super::automaton::Budget;
 use super::builtin;
+use super::cache::Cache;
 use super::compile;
 use super::date::Date;
 use super::diagnostic::{Diagnostic, Report, Severity, Source, unreadable};
 use super::hits::SignatureIndex;
 use super::matcher::Matcher;
 use super::model::Signature;
-use super::parse;
+use super::parse::{self, Parsed};
 use super::suppress::Suppression;
 
 /// Bytes of a signature file, at most.
@@ -46,8 +47,10 @@ impl SignatureSet {
     pub fn builtin() -> Self {
         let mut set = Self::new();
         for (name, text) in builtin::SETS {
-            let read = Self::parse(&format!("<builtin>/{name}"), text);
-            read.and_then(|read| set.merge(read)).unwrap_or_else(|report| panic!("{report}"));
+            let source = Source::of_text(&format!("<builtin>/{name}"), *text);
+            let read = parse::parse_shipped(&source, &mut builtin_list).map_err(Report);
+            let merged = read.and_then(|parsed| set.merge(Self::of(parsed)));
+            merged.unwrap_or_else(|report| panic!("{report}"));
         }
         set
     }
@@ -55,9 +58,7 @@ impl SignatureSet {
     /// Reads a set from text; `path` is what diagnostics call it. Lists are
     /// looked up among the shipped ones.
     pub fn parse(path: &str, text: &str) -> Result<Self, Report> {
-        let source =
-            Source::new(path, text.as_bytes().to_vec()).map_err(|problem| Report(vec![problem]))?;
-        Self::read(&source, &mut builtin_list)
+        Self::read(&Source::of_text(path, text.to_owned()), &mut builtin_list)
     }
 
     /// Reads files and folders (all `*.toml` directly in them, in the order of
@@ -133,13 +134,16 @@ impl SignatureSet {
     /// Compiles the set. The diagnostics are warnings about signatures that had
     /// to be built in a slower way.
     pub fn compile(&self) -> Result<(Matcher, Vec<Diagnostic>), Report> {
-        self.compile_within(&Budget::default())
+        self.compile_cached(None)
     }
 
-    /// Compiles the set, or takes what was compiled before from `folder`, where
-    /// it leaves what it compiles. A damaged or foreign file there is replaced.
-    pub fn compile_cached(&self, folder: &Path) -> Result<(Matcher, Vec<Diagnostic>), Report> {
-        compile::compile(&self.signatures, &self.suppressions, &Budget::default(), Some(folder))
+    /// Compiles the set, or takes what was compiled before from `cache`, where it leaves
+    /// what it compiles.
+    pub fn compile_cached(
+        &self,
+        cache: Option<Cache>,
+    ) -> Result<(Matcher, Vec<Diagnostic>), Report> {
+        compile::compile(&self.signatures, &self.suppressions, &Budget::default(), cache)
     }
 
     /// Compiles the set within a budget.
@@ -182,13 +186,16 @@ impl SignatureSet {
     }
 
     fn read(source: &Source, read_list: &mut parse::ListReader<'_>) -> Result<Self, Report> {
+        parse::parse(source, read_list).map(Self::of).map_err(Report)
+    }
+
+    fn of(parsed: Parsed) -> Self {
         let mut set = Self::new();
-        let parsed = parse::parse(source, read_list).map_err(Report)?;
         for signature in parsed.signatures {
             set.push(signature);
         }
         set.suppressions = parsed.suppressions;
-        Ok(set)
+        set
     }
 
     fn push(&mut self, signature: Signature) {
@@ -215,7 +222,7 @@ fn builtin_list(name: &str) -> Result<Source, Diagnostic> {
     let text = builtin::list(name).ok_or_else(|| {
         Diagnostic::new(Severity::Error, "list", format!("there is no shipped list `{name}`"))
     })?;
-    Source::new(&format!("<builtin>/{name}"), text.as_bytes().to_vec())
+    Ok(Source::of_text(&format!("<builtin>/{name}"), text))
 }
 
 fn set_files(path: &Path) -> io::Result<Vec<PathBuf>> {
@@ -286,6 +293,10 @@ mod tests {
 
     #[test]
     fn the_shipped_sets_compile_and_their_examples_hold() {
+        // These are read in a way of their own, which does not check everything.
+        for (name, text) in builtin::SETS {
+            SignatureSet::parse(name, text).unwrap();
+        }
         let set = SignatureSet::builtin();
         let (matcher, notes) = set.compile().unwrap();
         assert_eq!(notes, []);
@@ -350,7 +361,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let set = SignatureSet::builtin();
         for _ in 0..2 {
-            let (matcher, notes) = set.compile_cached(folder.path()).unwrap();
+            let cache = Some(Cache::open(folder.path(), "shipped"));
+            let (matcher, notes) = set.compile_cached(cache).unwrap();
             assert_eq!((set.test_examples(&matcher), notes), (vec![], vec![]));
             let (fresh, _) = set.compile().unwrap();
             let automata = |matcher: &Matcher| {
@@ -363,6 +375,31 @@ mod tests {
     }
 
     #[test]
+    fn only_fields_that_changed_are_compiled_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let field = |field: &str, needle: &str| {
+            format!(
+                "[[signature]]\nid = \"{field}\"\ntitle = \"t\"\nfield = \"{field}\"\n\
+                 substring = \"{needle}\"\nstrength = \"weak\"\n"
+            )
+        };
+        let built = |body: &str| {
+            let text =
+                format!("version = 1\n{}{}", field("http.path", "/x"), field("http.body", body));
+            let set = SignatureSet::parse("mine.toml", &text).unwrap();
+            let (matcher, _) =
+                set.compile_cached(Some(Cache::open(folder.path(), "mine"))).unwrap();
+            let mut built: Vec<_> = matcher.automata().into_iter().collect();
+            built.retain(|automaton| automaton.build > Duration::ZERO);
+            built.into_iter().map(|automaton| automaton.field.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(built("needle").len(), 2);
+        assert!(built("needle").is_empty());
+        assert_eq!(built("noodle"), ["http.body"]);
+        assert!(built("noodle").is_empty());
+    }
+
+    #[test]
     fn what_is_slow_is_said_with_a_cache_too() {
         let folder = tempfile::tempdir().unwrap();
         let text = "version = 1\n[[signature]]\nid = \"s\"\ntitle = \"t\"\nfield = \"http.path\"\n\
@@ -370,7 +407,8 @@ mod tests {
         let set = SignatureSet::parse("slow.toml", text).unwrap();
         let budget = Budget { sequences: 1 << 20, expressions: 16 << 10, ..Budget::default() };
         for _ in 0..2 {
-            let compiled = compile::compile(&set.signatures, &[], &budget, Some(folder.path()));
+            let cache = Cache::open(folder.path(), "slow");
+            let compiled = compile::compile(&set.signatures, &[], &budget, Some(cache));
             let (_, notes) = compiled.unwrap();
             assert_eq!(notes.len(), 1);
         }

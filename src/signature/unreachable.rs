@@ -548,7 +548,7 @@ mod tests {
             .iter()
             .map(|problem| {
                 let place = problem.location.as_ref().unwrap();
-                (place.line, place.column, &*problem.message, problem.help.as_deref())
+                (place.line, place.column(), &*problem.message, problem.help.as_deref())
             })
             .collect();
         assert_eq!(

@@ -301,9 +301,9 @@ impl Case {
         let place = problem.location.as_ref().map(|place| Place {
             path: printable(&place.path),
             line: place.line,
-            column: place.column,
-            end_column: place.column + place.caret().1,
-            source: printable(place.excerpt()),
+            column: place.column(),
+            end_column: place.column() + place.caret().1,
+            source: printable(&place.excerpt()).into_owned().into(),
             caret: place.caret(),
         });
         Some(Shown {

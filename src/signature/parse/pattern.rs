@@ -401,6 +401,9 @@ impl<'s> File<'s> {
     }
 
     fn check_regexes(&mut self, values: &Values) -> Option<()> {
+        if self.expressions_checked {
+            return Some(());
+        }
         let mut good = Some(());
         for value in &values.alternatives {
             if self.expression_bytes > MAX_EXPRESSION_BYTES {

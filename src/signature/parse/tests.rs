@@ -38,7 +38,7 @@ type Problem = (&'static str, usize, usize);
 fn problems(text: &str) -> Vec<Problem> {
     let found = read(text).expect_err(text);
     let place = |found: &Diagnostic| {
-        found.location.as_ref().map_or((0, 0), |place| (place.line, place.column))
+        found.location.as_ref().map_or((0, 0), |place| (place.line, place.column()))
     };
     found.iter().map(|found| (found.code, place(found).0, place(found).1)).collect()
 }
