@@ -41,7 +41,7 @@ impl Key {
     /// The key of what is hashed by `content`.
     pub(super) fn of(content: impl FnOnce(&mut KeyHasher)) -> Self {
         let mut hasher = KeyHasher(Sha256::new());
-        env!("CARGO_PKG_VERSION").hash(&mut hasher);
+        (MAGIC, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
         content(&mut hasher);
         Self(hasher.0.finalize().into())
     }
