@@ -23,7 +23,7 @@ use mcpwatch::time::Timestamp;
 use support::contest::{self, Contestant, Portion};
 use support::generate::{Mix, Recipe, generate};
 use support::truth::Truth;
-use support::{findings, process, walk};
+use support::{findings, handover, process, walk};
 
 /// The parts of the generator: a capture made by another one is not used again.
 const GENERATOR: [&str; 12] = [
@@ -101,10 +101,20 @@ fn bench(recipe: Recipe, runs: usize) -> Result<bool, Box<dyn Error>> {
     );
     let differences = check(&folder, &capture, &truth)?;
     let contestants = contestants(&folder, &capture, &truth, runs)?;
+    let mut handovers = Vec::new();
     let results = contest::hold(&contestants, &capture, &nothing(&folder)?, |what| {
+        handovers.extend(handover::measure());
         eprintln!("  {what}");
     })?;
     println!("\n{}", contest::table(&results));
+    handovers.sort_unstable();
+    if let [least, .., most] = handovers[..] {
+        let median = handovers[handovers.len() / 2];
+        println!(
+            "a cache line went from processor to processor in {least:.0?} to {most:.0?}, median \
+             {median:.0?}"
+        );
+    }
     ratios(&results, recipe.mix);
     for difference in &differences {
         println!("WRONG: {difference}");

@@ -5,6 +5,7 @@ mod address;
 pub(crate) mod contest;
 pub(crate) mod findings;
 pub(crate) mod generate;
+pub(crate) mod handover;
 mod http;
 mod mcp;
 mod other;
