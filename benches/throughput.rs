@@ -111,8 +111,8 @@ fn bench(recipe: Recipe, runs: usize) -> Result<bool, Box<dyn Error>> {
     if let [least, .., most] = handovers[..] {
         let median = handovers[handovers.len() / 2];
         println!(
-            "a cache line went from processor to processor in {least:.0?} to {most:.0?}, median \
-             {median:.0?}"
+            "a cache line went from processor to processor in {least:?} to {most:?}, median \
+             {median:?}"
         );
     }
     ratios(&results, recipe.mix);

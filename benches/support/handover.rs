@@ -6,39 +6,46 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long is measured.
-const PERIOD: Duration = Duration::from_millis(3);
+/// How long is measured: two threads may begin on one processor, and stay there for a while.
+const PERIOD: Duration = Duration::from_millis(20);
 
-/// Looks between two looks at the clock.
-const LOOKS: u32 = 1024;
+/// Hand-overs that are timed at once.
+const ROUND: u64 = 512;
 
-/// The mean time of a hand-over in the next few milliseconds; none on a single processor.
+/// Longer than any line takes: the threads were on one processor.
+const MOST: Duration = Duration::from_micros(5);
+
+/// The mean time of a hand-over in the quickest round; none where only one processor is to
+/// be had.
 pub(crate) fn measure() -> Option<Duration> {
-    if thread::available_parallelism().ok()?.get() == 1 {
-        return None;
-    }
     let turn = AtomicU64::new(0);
-    let start = Instant::now();
+    let end = Instant::now() + PERIOD;
+    let mut least = MOST;
     thread::scope(|scope| {
-        scope.spawn(|| play(&turn, 1, start + PERIOD));
-        play(&turn, 0, start + PERIOD);
+        scope.spawn(|| while pass_on(&turn, 1, end).is_some() {});
+        while let Some(taken) = pass_on(&turn, 0, end) {
+            least = least.min(taken / ROUND as u32);
+        }
     });
-    let turns = u32::try_from(turn.into_inner()).ok()?;
-    start.elapsed().checked_div(turns)
+    (least < MOST).then_some(least)
 }
 
-/// Takes each second turn until the end.
-fn play(turn: &AtomicU64, side: u64, end: Instant) {
-    let mut looks = 0_u32;
-    loop {
+/// Takes every second turn of a round; how long the round took, none if that was the end.
+fn pass_on(turn: &AtomicU64, side: u64, end: Instant) -> Option<Duration> {
+    let start = Instant::now();
+    let mut looks = 0_u64;
+    let mut own = 0;
+    while own < ROUND / 2 {
         let now = turn.load(Ordering::Acquire);
         if now % 2 == side {
             turn.store(now + 1, Ordering::Release);
+            own += 1;
         }
-        looks = looks.wrapping_add(1);
-        if looks.is_multiple_of(LOOKS) && Instant::now() >= end {
-            return;
+        looks += 1;
+        if looks.is_multiple_of(ROUND) && Instant::now() >= end {
+            return None;
         }
         hint::spin_loop();
     }
+    Some(start.elapsed())
 }
